@@ -1,0 +1,202 @@
+/**
+ * `npm run demo`: Gatehouse, two sample companies and their identity providers, all on loopback and in a folder that is
+ * removed at the end. Runs until Ctrl-C, or with `--once` performs both sign-ins by itself and says by its exit code
+ * whether they worked. Owns the order of things and the words; everything else is in its neighbours.
+ */
+import { chmod, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
+import { constants, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { GatewayProcess } from './gateway-process.ts';
+import { startLoopbackServer } from './loopback-server.ts';
+import { DEMO_PASSWORD } from './people.ts';
+import {
+  ADA,
+  explainRefusal,
+  GRACE,
+  NOT_SET_UP,
+  registerCompanies,
+  startIdentityProviders,
+} from './sample-companies.ts';
+import type { EntryLinks } from './sample-companies.ts';
+import { signInOnce } from './sign-in-once.ts';
+import { Terminal } from './terminal.ts';
+
+const USAGE = `Usage: npm run demo [-- --once]
+
+Starts Gatehouse on its embedded database with two sample companies and their identity providers, all on this
+machine, and says what to try. Ctrl-C stops everything and removes what it made.
+
+  --once   perform both sign-ins without a browser, print every hop, exit 0 if both worked
+  --help   print this
+`;
+
+type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
+
+interface Demo {
+  readonly gateway: GatewayProcess;
+  readonly terminal: Terminal;
+  readonly signal: AbortSignal;
+}
+
+/** What was started, to be ended in the opposite order. */
+class Cleanup {
+  readonly #steps: (() => Promise<void>)[] = [];
+
+  add(step: () => Promise<void>): void {
+    this.#steps.unshift(step);
+  }
+
+  async run(): Promise<void> {
+    for (const step of this.#steps) {
+      try {
+        await step();
+      } catch (error) {
+        process.stderr.write(
+          `While cleaning up: ${error instanceof Error ? error.message : String(error)}\n`,
+        );
+      }
+    }
+  }
+}
+
+async function findFreePort(): Promise<number> {
+  const server = await startLoopbackServer('127.0.0.1', 0);
+  await server.close();
+  return Number(new URL(server.origin).port);
+}
+
+/** A folder for everything, with the server's `data` in it; both can be passed, for root's database runs as nobody. */
+async function makeFolder(cleanup: Cleanup): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'gatehouse-demo-'));
+  cleanup.add(() => removeFolder(folder));
+  await chmod(folder, 0o711);
+  const dataDir = join(folder, 'data');
+  await mkdir(dataDir);
+  await chmod(dataDir, 0o755);
+  return folder;
+}
+
+/** Removes what links in the data directory lead to as well: where it is closed to the database, that lives elsewhere. */
+async function removeFolder(folder: string): Promise<void> {
+  const options = { recursive: true, force: true, maxRetries: 5, retryDelay: 200 };
+  for (const entry of await readdir(join(folder, 'data'), { withFileTypes: true }).catch(() => [])) {
+    const target =
+      entry.isSymbolicLink() && (await realpath(join(entry.parentPath, entry.name)).catch(() => false));
+    if (typeof target === 'string') await rm(target, options);
+  }
+  await rm(folder, options);
+}
+
+async function startDemo(
+  terminal: Terminal,
+  signal: AbortSignal,
+  cleanup: Cleanup,
+): Promise<[Demo, EntryLinks]> {
+  const folder = await makeFolder(cleanup);
+  const gateway = new GatewayProcess({ folder, port: await findFreePort(), signal });
+  const providers = await startIdentityProviders(folder, gateway.url);
+  cleanup.add(() => providers.close());
+  terminal.line(`Starting Gatehouse at ${gateway.url} on its embedded database ...`);
+  cleanup.add(() => gateway.stop());
+  const startedAt = Date.now();
+  await gateway.start();
+  terminal.line(`Ready after ${((Date.now() - startedAt) / 1000).toFixed(1)} s.`);
+  const entryLinks = await registerCompanies(gateway, terminal, providers);
+  return [{ gateway, terminal, signal }, entryLinks];
+}
+
+async function runOnce({ gateway, terminal, signal }: Demo): Promise<void> {
+  for (const person of [ADA, GRACE]) await signInOnce(person, { gatewayUrl: gateway.url, terminal, signal });
+  terminal.heading('Both people reached their dashboard:');
+  for (const { email, companyName, protocol } of [ADA, GRACE]) {
+    terminal.line(`  ${terminal.paint('green', '✓')} ${email.padEnd(22)}${companyName}, ${protocol}`);
+  }
+}
+
+function describeWhatToTry({ gateway, terminal }: Demo, entryLinks: EntryLinks): void {
+  const row = (left: string, right: string): void => {
+    terminal.line(`  ${terminal.paint('cyan', left.padEnd(24))}${right}`);
+  };
+  terminal.heading(`Open ${terminal.paint('cyan', `${gateway.url}/login`)} and type an address`);
+  row(ADA.email, `signs in at ${ADA.companyName} by ${ADA.protocol}`);
+  row(GRACE.email, `signs in at ${GRACE.companyName} by ${GRACE.protocol}`);
+  row(
+    NOT_SET_UP,
+    `refused: ${ADA.companyName} knows this person, but nobody has set up the account here yet`,
+  );
+  row('you@elsewhere.example', 'refused: no company has this domain');
+  terminal.line(`  The password is ${terminal.paint('bold', DEMO_PASSWORD)} everywhere.`);
+  terminal.heading('Or follow a link, as from a company portal');
+  row(ADA.companyName, entryLinks.acme);
+  row(GRACE.companyName, entryLinks.brand);
+  terminal.heading('Any command works in another terminal while this runs, from the checkout');
+  terminal.line(`  export PUBLIC_URL=${gateway.url} DATA_DIR=${gateway.dataDir}`);
+  terminal.line(`  scripts/gatehouse user add acme ${NOT_SET_UP}`);
+  terminal.line('  scripts/gatehouse audit list --follow');
+  terminal.line(`\n${terminal.paint('bold', 'Ctrl-C stops everything and removes it.')}`);
+}
+
+/** Keeps running until the person has seen enough. @throws if the server ends before that */
+async function runUntilStopped(demo: Demo, entryLinks: EntryLinks): Promise<void> {
+  const { gateway, terminal, signal } = demo;
+  await explainRefusal(gateway, terminal);
+  describeWhatToTry(demo, entryLinks);
+  gateway.onLogLine((line) => {
+    terminal.line(terminal.paint('dim', line));
+  });
+  const stopped = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => {
+      resolve(undefined);
+    });
+  });
+  const lastWords = await Promise.race([stopped, gateway.ended()]);
+  if (lastWords !== undefined) throw new Error(lastWords);
+  terminal.line('\nStopping ...');
+}
+
+function listenForSignals(): AbortSignal {
+  const controller = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] satisfies StopSignal[]) {
+    process.on(name, () => {
+      controller.abort(name);
+    });
+  }
+  return controller.signal;
+}
+
+/** @returns the exit code */
+async function runDemo(isOnce: boolean): Promise<number> {
+  const terminal = new Terminal(process.stdout, process.env);
+  const signal = listenForSignals();
+  const cleanup = new Cleanup();
+  try {
+    const [demo, entryLinks] = await startDemo(terminal, signal, cleanup);
+    await (isOnce ? runOnce(demo) : runUntilStopped(demo, entryLinks));
+    return 0;
+  } catch (error) {
+    if (signal.aborted) return 128 + constants.signals[signal.reason as StopSignal];
+    process.stderr.write(`\n${terminal.paint('red', 'The demonstration failed.')}\n`);
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    return 1;
+  } finally {
+    await cleanup.run();
+  }
+}
+
+function readArguments(): 'once' | 'interactive' | 'help' | undefined {
+  try {
+    const options = { once: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } as const;
+    const { values } = parseArgs({ args: process.argv.slice(2), options });
+    if (values.help === true) return 'help';
+    return values.once === true ? 'once' : 'interactive';
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    return undefined;
+  }
+}
+
+const mode = readArguments();
+if (mode === 'help') process.stdout.write(USAGE);
+process.exitCode = mode === undefined ? 2 : mode === 'help' ? 0 : await runDemo(mode === 'once');

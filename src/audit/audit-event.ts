@@ -1,0 +1,47 @@
+/**
+ * What happened: sign-ins, refusals and changes. Events are only ever added. They hold codes and ids and, where the
+ * organization itself named it, an address; never a token, a secret or anything that another organization owns.
+ */
+import { randomInt } from 'node:crypto';
+import type { FailureCode } from '../errors.ts';
+
+export type AuditAction =
+  | 'login.succeeded'
+  | 'login.failed'
+  | 'logout'
+  | 'session.revoked'
+  | `${'organization' | 'domain' | 'connection' | 'user'}.${'added' | 'updated' | 'enabled' | 'disabled' | 'removed'}`
+  | 'domain.verified'
+  | 'connection.key_added'
+  | 'connection.key_removed'
+  | 'user.imported'
+  | 'user.email_changed';
+
+export interface AuditEvent {
+  readonly action: AuditAction;
+  readonly code?: FailureCode | undefined;
+  readonly reason?: string | undefined;
+  readonly reference?: string | undefined;
+  readonly organizationId?: string | undefined;
+  readonly connectionId?: string | undefined;
+  readonly userId?: string | undefined;
+  readonly email?: string | undefined;
+  /** Who did it, for changes: `cli:<account>`. */
+  readonly actor?: string | undefined;
+}
+
+/** An event as it was stored. */
+export interface StoredAuditEvent extends AuditEvent {
+  readonly id: string;
+  readonly at: Date;
+  readonly outcome: 'success' | 'failure';
+}
+
+/** Crockford's base 32: no letter that is taken for a digit on the telephone. */
+const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
+
+/** A short name for a failure that a person can read out: eight characters, forty bits, as `K7QM-3F2X`. */
+export function newReference(): string {
+  const letters = Array.from({ length: 8 }, () => ALPHABET.charAt(randomInt(ALPHABET.length)));
+  return `${letters.slice(0, 4).join('')}-${letters.slice(4).join('')}`;
+}

@@ -1,0 +1,114 @@
+/** `audit`: what happened. */
+import { InvalidArgumentError, type Command } from 'commander';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { StoredAuditEvent } from '../audit/audit-event.ts';
+import { listAuditEvents, type AuditFilter } from '../audit/audit-store.ts';
+import { listOrganizations, requireOrganization } from '../organizations/organization-store.ts';
+import { print, showable, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
+
+interface ListOptions {
+  readonly organization?: string;
+  readonly reference?: string;
+  readonly limit: number;
+  readonly follow?: boolean;
+  readonly json?: boolean;
+}
+
+const FOLLOW_EVERY_MS = 500;
+
+export function auditCommands(program: Command, terminal: Terminal): void {
+  program
+    .command('audit')
+    .description('audit trail: what happened')
+    .command('list')
+    .option('--organization <slug>', 'events of one organization')
+    .option('--reference <reference>', 'the failure that a person read out')
+    .option('--limit <number>', 'the newest so many', wholeNumber, 100)
+    .option('--follow', 'go on printing what happens, until told to stop')
+    .option('--json', 'print JSON; with --follow a line each')
+    .description('list events, oldest first')
+    .action((options: ListOptions) =>
+      withDatabase(terminal, options, async (context) => {
+        const organization =
+          options.organization === undefined
+            ? undefined
+            : await requireOrganization(context.database, options.organization);
+        const filter = {
+          organizationId: organization?.id,
+          reference: options.reference?.toUpperCase(),
+          limit: options.limit,
+        };
+        if (options.follow === true) await follow(context, filter);
+        else await printOnce(context, filter);
+      }),
+    );
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('a number from 1 to 999999 is expected');
+  return Number(text);
+}
+
+async function slugsById({ database }: CommandContext): Promise<ReadonlyMap<string, string>> {
+  return new Map((await listOrganizations(database)).map(({ id, slug }) => [id, slug]));
+}
+
+function asDocument(event: StoredAuditEvent, slugs: ReadonlyMap<string, string>) {
+  const { organizationId } = event;
+  return {
+    id: event.id,
+    at: event.at.toISOString(),
+    action: event.action,
+    outcome: event.outcome,
+    code: event.code ?? null,
+    reason: event.reason ?? null,
+    reference: event.reference ?? null,
+    organization: organizationId === undefined ? null : (slugs.get(organizationId) ?? null),
+    organization_id: organizationId ?? null,
+    connection_id: event.connectionId ?? null,
+    user_id: event.userId ?? null,
+    email: event.email ?? null,
+    actor: event.actor ?? null,
+  };
+}
+
+const HEADINGS = ['AT', 'ACTION', 'CODE', 'ORGANIZATION', 'REFERENCE', 'WHO', 'REASON'];
+
+function asRow(event: ReturnType<typeof asDocument>): readonly string[] {
+  const who = event.email ?? event.actor ?? '-';
+  return [
+    event.at,
+    event.action,
+    event.code ?? '-',
+    event.organization ?? '-',
+    event.reference ?? '-',
+    who,
+    event.reason ?? '-',
+  ];
+}
+
+async function printOnce(context: CommandContext, filter: AuditFilter): Promise<void> {
+  const slugs = await slugsById(context);
+  const events = (await listAuditEvents(context.database, filter)).map((event) => asDocument(event, slugs));
+  print(context, events, table(HEADINGS, events.map(asRow), 'There are no such events.'));
+}
+
+async function follow(context: CommandContext, filter: AuditFilter): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      stop.abort();
+    });
+  }
+  let afterId: string | undefined;
+  while (!stop.signal.aborted) {
+    const slugs = await slugsById(context);
+    const events = await listAuditEvents(context.database, { ...filter, afterId });
+    for (const event of events.map((item) => asDocument(item, slugs))) {
+      const line = context.json ? JSON.stringify(event) : asRow(event).map(showable).join('  ');
+      context.terminal.stdout.write(`${line}\n`);
+      afterId = event.id;
+    }
+    await sleep(FOLLOW_EVERY_MS, undefined, { signal: stop.signal }).catch(() => undefined);
+  }
+}

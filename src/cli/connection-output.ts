@@ -1,0 +1,77 @@
+/** A connection as commands print it: what is stored, without a secret, and the addresses that its customer needs. */
+import type { Connection } from '../connections/connection.ts';
+import { connectionKinds } from '../connections/connection-kinds.ts';
+import { listDomains, listOrganizations } from '../organizations/organization-store.ts';
+import { table, type CommandContext } from './terminal.ts';
+
+export type ConnectionDocument = Readonly<Record<string, unknown>>;
+
+export async function connectionDocument(
+  { config, database }: Pick<CommandContext, 'config' | 'database'>,
+  connection: Connection,
+): Promise<ConnectionDocument> {
+  const organization = (await listOrganizations(database)).find(({ id }) => id === connection.organizationId);
+  const domains = await listDomains(database, connection.organizationId);
+  const common = {
+    id: connection.id,
+    organization: organization?.slug ?? null,
+    kind: connection.kind,
+    status: connection.status,
+    revision: connection.revision,
+    created_at: connection.createdAt.toISOString(),
+    entry_url: organization === undefined ? null : `${config.publicUrl}/sso/${organization.slug}`,
+  };
+  if (connection.kind === 'oidc') {
+    const { settings } = connection;
+    return {
+      ...common,
+      discovery_url: settings.discoveryUrl,
+      issuer: settings.issuer,
+      client_id: settings.clientId,
+      client_auth: settings.clientAuth,
+      scope: settings.scope,
+      email_claim: settings.emailClaim,
+      endpoint_origins: settings.endpointOrigins,
+      redirect_uri: config.publicUrl + connectionKinds.oidc.callbackPath(connection, UNUSED),
+    };
+  }
+  const { settings } = connection;
+  const urls = domains
+    .filter(({ verifiedAt }) => verifiedAt !== undefined)
+    .map(({ name }) => config.publicUrl + connectionKinds['jwt-callback'].callbackPath(connection, name));
+  return {
+    ...common,
+    login_url: settings.loginUrl,
+    issuer: settings.issuer ?? null,
+    audience: settings.audience ?? null,
+    keys: settings.keys.map((key) => ({ id: key.keyId, added_at: key.addedAt })),
+    callback_url: urls[0] ?? null,
+    callback_urls: urls,
+  };
+}
+
+/** The redirect URI of an OIDC connection names no domain. */
+const UNUSED = '' as Parameters<typeof connectionKinds.oidc.callbackPath>[1];
+
+/** For people: one line a member, those that the customer needs last. */
+export function describeConnection(document: ConnectionDocument, heading?: string): string {
+  const needed = ['redirect_uri', 'callback_url', 'entry_url'].filter((name) => name in document);
+  const rest = Object.keys(document).filter(
+    (name) => !needed.includes(name) && name !== 'id' && name !== 'callback_urls',
+  );
+  const rows = [...rest, ...needed].map((name) => [
+    name.replaceAll('_', ' '),
+    showMember(name, document[name]),
+  ]);
+  const lines = table(['CONNECTION', String(document['id'])], rows, '');
+  return heading === undefined
+    ? lines
+    : `${lines}\n\n${heading}\n${needed.map((name) => `  ${name.replaceAll('_', ' ')}: ${showMember(name, document[name])}`).join('\n')}`;
+}
+
+function showMember(name: string, value: unknown): string {
+  if (name === 'callback_url' && value === null) return 'add a verified domain first';
+  if (name === 'keys') return (value as readonly { id: string }[]).map(({ id }) => id).join(', ');
+  if (Array.isArray(value)) return value.join(', ');
+  return value === null ? '-' : String(value);
+}

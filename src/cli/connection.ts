@@ -1,0 +1,297 @@
+/** `connection`: how an organization's people prove who they are. The rules are register-connection.ts; here is their face. */
+import { Option, type Command } from 'commander';
+import type { Connection, ConnectionOf } from '../connections/connection.ts';
+import {
+  deleteConnection,
+  listConnections,
+  requireConnection,
+  setConnectionStatus,
+} from '../connections/connection-store.ts';
+import {
+  addCallbackKey,
+  addJwtCallbackConnection,
+  addOidcConnection,
+  removeCallbackKey,
+  updateJwtCallbackConnection,
+  updateOidcConnection,
+  type RegistrationParts,
+} from '../connections/register-connection.ts';
+import { Refusal } from '../errors.ts';
+import { requireOrganization } from '../organizations/organization-store.ts';
+import { openSecretBox } from '../secret-box.ts';
+import { connectionDocument, describeConnection } from './connection-output.ts';
+import {
+  confirm,
+  print,
+  readInput,
+  readSecret,
+  table,
+  withDatabase,
+  type CommandContext,
+  type Terminal,
+} from './terminal.ts';
+
+interface ConnectionOptions {
+  readonly discoveryUrl?: string;
+  readonly clientId?: string;
+  readonly clientSecretFile?: string;
+  readonly scope?: string;
+  readonly emailClaim?: string;
+  readonly clientAuth?: 'client_secret_basic' | 'client_secret_post';
+  readonly loginUrl?: string;
+  readonly publicKeyFile?: string;
+  readonly issuer?: string;
+  readonly audience?: string;
+  readonly json?: boolean;
+}
+
+/** Which options a kind has; the first of each pair must be there when a connection is added. */
+const OPTIONS_OF_KIND = {
+  oidc: {
+    required: ['discoveryUrl', 'clientId', 'clientSecretFile'],
+    optional: ['scope', 'emailClaim', 'clientAuth'],
+  },
+  'jwt-callback': { required: ['loginUrl', 'publicKeyFile'], optional: ['issuer', 'audience'] },
+} as const;
+
+export function connectionCommands(program: Command, terminal: Terminal): void {
+  const connection = program.command('connection').description('connections: how an organization signs in');
+  addCommand(connection, terminal);
+  updateCommand(connection, terminal);
+  keyCommands(connection, terminal);
+  lookCommands(connection, terminal);
+  switchCommands(connection, terminal);
+}
+
+function withKindOptions(command: Command): Command {
+  return command
+    .option('--discovery-url <url>', 'oidc: the issuer, or the URL of its discovery document')
+    .option('--client-id <id>', 'oidc: as the provider gave it')
+    .option('--client-secret-file <file>', 'oidc: a file that holds the secret, or - for standard input')
+    .option('--scope <scopes>', 'oidc: default "openid email profile"')
+    .option('--email-claim <name>', 'oidc: claim that holds the address, default "email"')
+    .addOption(
+      new Option('--client-auth <method>', "oidc: default what the provider's discovery prefers").choices([
+        'client_secret_basic',
+        'client_secret_post',
+      ]),
+    )
+    .option('--login-url <url>', 'jwt-callback: where its people sign in')
+    .option('--public-key-file <file>', 'jwt-callback: PEM of an RSA public key, or - for standard input')
+    .option('--issuer <issuer>', 'jwt-callback: required in tokens from then on')
+    .option('--audience <audience>', 'jwt-callback: required in tokens from then on')
+    .option('--json', 'print JSON');
+}
+
+const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
+/** Refuses options of another kind, and in a new connection the lack of those that it needs. */
+function checkOptions(kind: Connection['kind'], options: ConnectionOptions, isNew: boolean): void {
+  const { required, optional } = OPTIONS_OF_KIND[kind];
+  const known: readonly string[] = ['json', ...required, ...optional];
+  const strange = Object.keys(options).find((name) => !known.includes(name));
+  if (strange !== undefined) throw new Refusal(`${flag(strange)} is not an option of ${kind} connections.`);
+  const missing = isNew
+    ? required.filter((name) => options[name as keyof ConnectionOptions] === undefined)
+    : [];
+  if (missing.length > 0) throw new Refusal(`A ${kind} connection needs ${missing.map(flag).join(', ')}.`);
+}
+
+function addCommand(connection: Command, terminal: Terminal): void {
+  withKindOptions(
+    connection
+      .command('add')
+      .argument('<slug>', 'the organization')
+      .argument('<kind>', 'oidc or jwt-callback')
+      .description('add a connection; the provider is asked first, and what does not answer is refused'),
+  ).action((slug: string, kind: string, options: ConnectionOptions) =>
+    withDatabase(terminal, options, async (context) => {
+      const organization = await requireOrganization(context.database, slug);
+      const parts = registrationParts(context);
+      let added: Connection;
+      if (kind === 'oidc') {
+        checkOptions(kind, options, true);
+        const { discoveryUrl = '', clientId = '', clientSecretFile = '-' } = options;
+        const clientSecret = await readSecret(terminal, clientSecretFile);
+        const { scope, emailClaim, clientAuth } = options;
+        const registration = { discoveryUrl, clientId, clientSecret, scope, emailClaim, clientAuth };
+        added = await addOidcConnection(parts, organization, registration);
+      } else if (kind === 'jwt-callback') {
+        checkOptions(kind, options, true);
+        const { loginUrl = '', publicKeyFile = '-', issuer, audience } = options;
+        const publicKeyPem = await readInput(terminal, publicKeyFile);
+        added = await addJwtCallbackConnection(parts, organization, {
+          loginUrl,
+          publicKeyPem,
+          issuer,
+          audience,
+        });
+      } else {
+        throw new Refusal(`There is no kind of connection "${kind}". Kinds: oidc, jwt-callback.`);
+      }
+      await printConnection(context, added, 'Give the customer:');
+    }),
+  );
+}
+
+function updateCommand(connection: Command, terminal: Terminal): void {
+  withKindOptions(
+    connection
+      .command('update')
+      .argument('<id>', 'the connection')
+      .description(
+        'change what is given, and ask the provider again; sign-ins under way have to start again',
+      ),
+  ).action((id: string, options: ConnectionOptions) =>
+    withDatabase(terminal, options, async (context) => {
+      const current = await requireConnection(context.database, id);
+      checkOptions(current.kind, options, false);
+      const parts = registrationParts(context);
+      if (current.kind === 'oidc') {
+        const { discoveryUrl, clientId, scope, emailClaim, clientAuth, clientSecretFile } = options;
+        const clientSecret =
+          clientSecretFile === undefined ? undefined : await readSecret(terminal, clientSecretFile);
+        const given = withoutUndefined({ discoveryUrl, clientId, scope, emailClaim, clientAuth });
+        await printConnection(
+          context,
+          await updateOidcConnection(parts, current, { ...given, clientSecret }),
+        );
+        return;
+      }
+      const { loginUrl, issuer, audience, publicKeyFile } = options;
+      if (publicKeyFile !== undefined)
+        throw new Refusal(`Keys have commands of their own: connection key add ${id} <pem>`);
+      const given = withoutUndefined({ loginUrl, issuer, audience });
+      await printConnection(context, await updateJwtCallbackConnection(parts, current, given));
+    }),
+  );
+}
+
+function withoutUndefined<Value extends object>(
+  value: Value,
+): { [Key in keyof Value]?: Exclude<Value[Key], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as {
+    [Key in keyof Value]?: Exclude<Value[Key], undefined>;
+  };
+}
+
+function keyCommands(connection: Command, terminal: Terminal): void {
+  const key = connection.command('key').description('jwt-callback: keys that tokens may be signed with');
+  key
+    .command('add')
+    .argument('<id>', 'the connection')
+    .argument('<pem>', 'file with an RSA public key, or - for standard input')
+    .option('--json', 'print JSON')
+    .description('add a key beside those that are valid already')
+    .action((id: string, file: string, options: { json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const current = requireCallback(await requireConnection(context.database, id));
+        const pem = await readInput(terminal, file);
+        await printConnection(context, await addCallbackKey(registrationParts(context), current, pem));
+      }),
+    );
+  key
+    .command('remove')
+    .argument('<id>', 'the connection')
+    .argument('<key-id>')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .description('take a key away; nothing that it signed is accepted any more')
+    .action((id: string, keyId: string, options: { json?: boolean; yes?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const current = requireCallback(await requireConnection(context.database, id));
+        await confirm(context, options, `Tokens signed with key ${keyId} are no longer accepted.`);
+        await printConnection(context, await removeCallbackKey(registrationParts(context), current, keyId));
+      }),
+    );
+}
+
+function requireCallback(connection: Connection): ConnectionOf<'jwt-callback'> {
+  if (connection.kind !== 'jwt-callback')
+    throw new Refusal(`An ${connection.kind} connection has no keys of its own.`);
+  return connection;
+}
+
+function lookCommands(connection: Command, terminal: Terminal): void {
+  connection
+    .command('list')
+    .argument('<slug>', 'the organization')
+    .option('--json', 'print JSON')
+    .description("list an organization's connections")
+    .action((slug: string, options: { json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const organization = await requireOrganization(context.database, slug);
+        const connections = await listConnections(context.database, organization.id);
+        const documents = await Promise.all(connections.map((item) => connectionDocument(context, item)));
+        const rows = connections.map((item) => [item.id, item.kind, item.status]);
+        print(context, documents, table(['ID', 'KIND', 'STATUS'], rows, `${slug} has no connection yet.`));
+      }),
+    );
+  connection
+    .command('show')
+    .argument('<id>')
+    .option('--json', 'print JSON')
+    .description('show a connection and what its customer needs')
+    .action((id: string, options: { json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        await printConnection(context, await requireConnection(context.database, id));
+      }),
+    );
+}
+
+function switchCommands(connection: Command, terminal: Terminal): void {
+  for (const enabled of [true, false]) {
+    connection
+      .command(enabled ? 'enable' : 'disable')
+      .argument('<id>')
+      .option('--yes', 'do not ask')
+      .option('--json', 'print JSON')
+      .description(
+        enabled ? 'let people sign in through it again' : 'let nobody in through it, and end its sessions',
+      )
+      .action((id: string, options: { yes?: boolean; json?: boolean }) =>
+        withDatabase(terminal, options, async (context) => {
+          const current = await requireConnection(context.database, id);
+          if (!enabled) await confirm(context, options, 'This signs out everybody who came through it.');
+          await setConnectionStatus(
+            context.database,
+            current,
+            enabled ? 'active' : 'disabled',
+            context.actor,
+          );
+          await printConnection(context, await requireConnection(context.database, id));
+        }),
+      );
+  }
+  connection
+    .command('remove')
+    .argument('<id>')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .description('remove a connection with its identities and sessions; the users stay')
+    .action((id: string, options: { yes?: boolean; json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const current = await requireConnection(context.database, id);
+        await confirm(
+          context,
+          options,
+          'This signs out everybody who came through it and forgets who they are there.',
+        );
+        await deleteConnection(context.database, current, context.actor);
+        print(context, { removed: id }, `Removed ${id}.`);
+      }),
+    );
+}
+
+function registrationParts({ config, database, actor }: CommandContext): RegistrationParts {
+  return { database, secrets: openSecretBox(config), outbound: config, actor };
+}
+
+async function printConnection(
+  context: CommandContext,
+  connection: Connection,
+  heading?: string,
+): Promise<void> {
+  const document = await connectionDocument(context, connection);
+  print(context, document, describeConnection(document, heading));
+}

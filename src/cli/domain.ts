@@ -1,0 +1,91 @@
+/** `domain`: which addresses belong to which organization. */
+import type { Command } from 'commander';
+import { Refusal } from '../errors.ts';
+import { canonicalDomain, type DomainName } from '../organizations/domain-name.ts';
+import {
+  addDomain,
+  deleteDomain,
+  listDomains,
+  listOrganizations,
+  requireOrganization,
+} from '../organizations/organization-store.ts';
+import { domainDocument } from './org.ts';
+import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
+
+function checkedDomain(text: string): DomainName {
+  const name = canonicalDomain(text);
+  if (name === undefined) throw new Refusal(`This is not a domain name such as company.example.`);
+  return name;
+}
+
+export function domainCommands(program: Command, terminal: Terminal): void {
+  const domain = program.command('domain').description('domains: which addresses belong to an organization');
+  domain
+    .command('add')
+    .argument('<slug>', 'the organization')
+    .argument('<domain>', 'the part of an address after the @')
+    .option(
+      '--verified',
+      "on your word that the domain is the organization's; an unverified one routes nobody",
+    )
+    .option('--json', 'print JSON')
+    .description('add a domain, or verify one that was added before')
+    .action((slug: string, text: string, options: { verified?: boolean; json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const organization = await requireOrganization(context.database, slug);
+        const claim = { organization, name: checkedDomain(text), verified: options.verified === true };
+        const added = await addDomain(context.database, claim, context.actor);
+        const lines =
+          added.verifiedAt === undefined
+            ? `Added ${added.name}, unverified: it routes nobody until you run: domain add ${slug} ${added.name} --verified`
+            : `${added.name} is verified and leads to ${slug}.`;
+        print(context, { organization: slug, ...domainDocument(added) }, lines);
+      }),
+    );
+  domain
+    .command('list')
+    .argument('[slug]', 'one organization; all without it')
+    .option('--json', 'print JSON')
+    .description('list domains')
+    .action((slug: string | undefined, options: { json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const organizations =
+          slug === undefined
+            ? await listOrganizations(context.database)
+            : [await requireOrganization(context.database, slug)];
+        const slugs = new Map(organizations.map((item) => [item.id, item.slug]));
+        const domains = await listDomains(
+          context.database,
+          slug === undefined ? undefined : organizations[0]?.id,
+        );
+        const documents = domains.map((item) => ({
+          organization: slugs.get(item.organizationId) ?? null,
+          ...domainDocument(item),
+        }));
+        const rows = documents.map((item) => [
+          item.domain,
+          item.organization ?? '-',
+          item.verified ? 'verified' : 'unverified',
+        ]);
+        print(
+          context,
+          documents,
+          table(['DOMAIN', 'ORGANIZATION', 'STATE'], rows, 'There are no domains yet.'),
+        );
+      }),
+    );
+  domain
+    .command('remove')
+    .argument('<domain>')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .description('remove a domain; its people can no longer sign in')
+    .action((text: string, options: { yes?: boolean; json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const name = checkedDomain(text);
+        await confirm(context, options, `People with an address at ${name} can no longer sign in.`);
+        await deleteDomain(context.database, name, context.actor);
+        print(context, { removed: name }, `Removed ${name}.`);
+      }),
+    );
+}

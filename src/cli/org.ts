@@ -1,0 +1,177 @@
+/** `org`: the vendor's customers. */
+import { Option, type Command } from 'commander';
+import { Refusal } from '../errors.ts';
+import { isSlug, type Domain, type Organization, type Provisioning } from '../organizations/organization.ts';
+import {
+  deleteOrganization,
+  insertOrganization,
+  listDomains,
+  listOrganizations,
+  requireOrganization,
+  setOrganizationEnabled,
+} from '../organizations/organization-store.ts';
+import { displayName } from '../users/user.ts';
+import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
+
+const asDocument = (organization: Organization) => ({
+  id: organization.id,
+  slug: organization.slug,
+  name: organization.name,
+  provisioning: organization.provisioning,
+  return_url: organization.returnUrl ?? null,
+  enabled: organization.enabled,
+  created_at: organization.createdAt.toISOString(),
+});
+
+interface AddOptions {
+  readonly name: string;
+  readonly provisioning: Provisioning;
+  readonly returnUrl?: string;
+  readonly json?: boolean;
+}
+
+export function organizationCommands(program: Command, terminal: Terminal): void {
+  const org = program.command('org').description('organizations: the customers whose people sign in');
+  org
+    .command('add')
+    .argument('<slug>', 'short name for links: lower-case letters, digits and hyphens')
+    .requiredOption('--name <name>', 'name that people read')
+    .addOption(
+      new Option('--provisioning <policy>', 'whether people must be added before they can sign in')
+        .choices(['manual', 'just-in-time'])
+        .default('manual'),
+    )
+    .option('--return-url <url>', 'where its people land when a sign-in names no place of its own')
+    .option('--json', 'print JSON')
+    .description('add an organization')
+    .action((slug: string, options: AddOptions) =>
+      withDatabase(terminal, options, async (context) => {
+        const organization = await insertOrganization(
+          context.database,
+          { ...checked(slug, options), provisioning: options.provisioning },
+          context.actor,
+        );
+        print(
+          context,
+          asDocument(organization),
+          `Added ${slug}. Next: domain add ${slug} <domain> --verified`,
+        );
+      }),
+    );
+  org
+    .command('list')
+    .option('--json', 'print JSON')
+    .description('list all organizations')
+    .action((options: { json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const organizations = await listOrganizations(context.database);
+        const rows = organizations.map((item) => [item.slug, item.name, item.provisioning, state(item)]);
+        const lines = table(
+          ['SLUG', 'NAME', 'PROVISIONING', 'STATE'],
+          rows,
+          'There are no organizations yet.',
+        );
+        print(context, organizations.map(asDocument), lines);
+      }),
+    );
+  org
+    .command('show')
+    .argument('<slug>')
+    .option('--json', 'print JSON')
+    .description('show an organization')
+    .action((slug: string, options: { json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const organization = await requireOrganization(context.database, slug);
+        const domains = await listDomains(context.database, organization.id);
+        print(
+          context,
+          { ...asDocument(organization), domains: domains.map(domainDocument) },
+          describe(organization, domains),
+        );
+      }),
+    );
+  changeCommands(org, terminal);
+}
+
+function changeCommands(org: Command, terminal: Terminal): void {
+  for (const enabled of [true, false]) {
+    org
+      .command(enabled ? 'enable' : 'disable')
+      .argument('<slug>')
+      .option('--yes', 'do not ask')
+      .option('--json', 'print JSON')
+      .description(enabled ? 'let its people sign in again' : 'let nobody in, and end all of its sessions')
+      .action((slug: string, options: { yes?: boolean; json?: boolean }) =>
+        withDatabase(terminal, options, async (context) => {
+          const organization = await requireOrganization(context.database, slug);
+          if (!enabled)
+            await confirm(context, options, `This signs out everybody of ${slug} and lets nobody in.`);
+          await setOrganizationEnabled(context.database, organization, enabled, context.actor);
+          print(
+            context,
+            asDocument({ ...organization, enabled }),
+            `${slug} is ${enabled ? 'enabled' : 'disabled'}.`,
+          );
+        }),
+      );
+  }
+  org
+    .command('remove')
+    .argument('<slug>')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .description('remove an organization with its domains, connections, users and sessions')
+    .action((slug: string, options: { yes?: boolean; json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const organization = await requireOrganization(context.database, slug);
+        await confirm(
+          context,
+          options,
+          `This removes ${slug} with all of its domains, connections, users and sessions.`,
+        );
+        await deleteOrganization(context.database, organization, context.actor);
+        print(context, { removed: slug }, `Removed ${slug}.`);
+      }),
+    );
+}
+
+function checked(slug: string, options: AddOptions) {
+  if (!isSlug(slug))
+    throw new Refusal('A slug is made of lower-case letters, digits and inner hyphens, 63 at most.');
+  const name = displayName(options.name);
+  if (name === undefined) throw new Refusal('--name must be 1 to 200 printable characters.');
+  const { returnUrl } = options;
+  if (returnUrl !== undefined && !isWebUrl(returnUrl))
+    throw new Refusal('--return-url must be an http or https URL.');
+  return { slug, name, returnUrl };
+}
+
+function isWebUrl(text: string): boolean {
+  return /^https?:\/\//.test(text) && URL.canParse(text) && !/[\s\\]/.test(text);
+}
+
+export const domainDocument = (domain: Domain) => ({
+  domain: domain.name,
+  verified: domain.verifiedAt !== undefined,
+  verified_at: domain.verifiedAt?.toISOString() ?? null,
+});
+
+const state = ({ enabled }: Organization) => (enabled ? 'enabled' : 'disabled');
+
+function describe(organization: Organization, domains: readonly Domain[]): string {
+  const names = domains.map(({ name, verifiedAt }) =>
+    verifiedAt === undefined ? `${name} (unverified)` : name,
+  );
+  return table(
+    ['ORGANIZATION', organization.slug],
+    [
+      ['name', organization.name],
+      ['id', organization.id],
+      ['state', state(organization)],
+      ['provisioning', organization.provisioning],
+      ['return URL', organization.returnUrl ?? '-'],
+      ['domains', names.length === 0 ? '-' : names.join(', ')],
+    ],
+    '',
+  );
+}

@@ -1,0 +1,48 @@
+/** `serve` and `migrate`. */
+import type { Command } from 'commander';
+import { readConfig } from '../config.ts';
+import { migrate } from '../database/migrator.ts';
+import { print, withDatabase, type Terminal } from './terminal.ts';
+
+export function serverCommands(program: Command, terminal: Terminal): void {
+  program
+    .command('serve')
+    .description('run the server until it is told to stop (SIGTERM, Ctrl-C)')
+    .option('--json', 'accepted for uniformity: the log is JSON lines already')
+    .action(async () => {
+      const config = readConfig(terminal.env);
+      // Only the server needs the web framework; other commands start faster without it.
+      const { startGateway } = await import('../gateway.ts');
+      const stopped = untilTold();
+      const gateway = await startGateway(config, {
+        onProgress: (message) => terminal.stderr.write(`${message}\n`),
+      });
+      await stopped;
+      await gateway.close();
+    });
+  program
+    .command('migrate')
+    .description('bring the database to the schema of this release')
+    .option('--json', 'print the names of the applied migrations as JSON')
+    .action((options: { json?: boolean }) =>
+      withDatabase(terminal, { ...options, mayMigrate: true }, async (context) => {
+        const applied = await migrate(context.database);
+        const lines =
+          applied.length === 0
+            ? 'The database has the schema of this release already.'
+            : `Applied ${applied.length}: ${applied.join(', ')}`;
+        print(context, { applied }, lines);
+      }),
+    );
+}
+
+/** Resolves at the first SIGTERM or SIGINT. A second one ends the process at once, as people expect. */
+function untilTold(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        resolve();
+      });
+    }
+  });
+}

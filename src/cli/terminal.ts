@@ -1,0 +1,138 @@
+/**
+ * What every command shares: where it prints, how it asks, how a secret gets in, and what its end means. Results go to
+ * standard output, everything else to standard error, so that a script reads one JSON document and nothing beside it.
+ */
+import { readFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import { createInterface } from 'node:readline/promises';
+import { text as readAll } from 'node:stream/consumers';
+import { readConfig, type Config } from '../config.ts';
+import { openDatabase, type Database } from '../database/database.ts';
+import { migrate, pendingMigrations } from '../database/migrator.ts';
+import { Refusal } from '../errors.ts';
+
+/** The world a command runs in; a test hands in another. */
+export interface Terminal {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly stdout: { write(text: string): unknown };
+  readonly stderr: NodeJS.WritableStream & { readonly isTTY?: boolean };
+}
+
+/** What a command has at hand when it runs. */
+export interface CommandContext {
+  readonly terminal: Terminal;
+  readonly config: Config;
+  readonly database: Database;
+  readonly json: boolean;
+  /** Who does it, for the audit trail. */
+  readonly actor: string;
+}
+
+const LONGEST_IMPORT_STATEMENT_MS = 60_000;
+
+/** Opens what a command needs and closes it again, whatever happens. */
+export async function withDatabase<Result>(
+  terminal: Terminal,
+  options: { readonly json?: boolean | undefined; readonly mayMigrate?: boolean },
+  work: (context: CommandContext) => Promise<Result>,
+): Promise<Result> {
+  const config = readConfig(terminal.env);
+  const database = await openDatabase({
+    ...config,
+    statementTimeoutMs: LONGEST_IMPORT_STATEMENT_MS,
+    onProgress: (message) => terminal.stderr.write(`${message}\n`),
+  });
+  try {
+    if (options.mayMigrate !== true) await requireSchema(database);
+    return await work({ terminal, config, database, json: options.json === true, actor: currentActor() });
+  } finally {
+    await database.close();
+  }
+}
+
+async function requireSchema(database: Database): Promise<void> {
+  if (database.isEmbedded) await migrate(database);
+  else if ((await pendingMigrations(database)).length > 0) {
+    throw new Refusal('The database lacks migrations of this release. Run: gatehouse migrate');
+  }
+}
+
+function currentActor(): string {
+  try {
+    return `cli:${userInfo().username}`;
+  } catch {
+    return 'cli'; // an account without a name, as in some containers
+  }
+}
+
+/** Prints a result: the document for scripts, or lines for people. */
+export function print(
+  context: Pick<CommandContext, 'terminal' | 'json'>,
+  document: unknown,
+  lines: string,
+): void {
+  context.terminal.stdout.write(context.json ? `${JSON.stringify(document, null, 2)}\n` : `${lines}\n`);
+}
+
+/** Columns as wide as their longest cell, with a heading; one sentence where there is nothing to list. */
+export function table(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+  whenEmpty: string,
+): string {
+  if (rows.length === 0) return whenEmpty;
+  const widths = headings.map((heading, column) =>
+    Math.max(heading.length, ...rows.map((row) => showable(row[column] ?? '').length)),
+  );
+  const line = (cells: readonly string[]) =>
+    cells
+      .map((cell, column) => showable(cell).padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  return [line(headings), ...rows.map(line)].join('\n');
+}
+
+/** Text without what could act on a terminal. */
+export function showable(text: string): string {
+  return text.replace(/[\p{Cc}\u200b-\u200f\u202a-\u202e\u2066-\u2069]/gu, '\ufffd');
+}
+
+/** Asks before something is destroyed; `--yes` and `--json` answer already. */
+export async function confirm(
+  context: CommandContext,
+  options: { readonly yes?: boolean | undefined },
+  question: string,
+): Promise<void> {
+  if (options.yes === true || context.json) return;
+  if (context.terminal.stdin.isTTY !== true)
+    throw new Refusal(`${question} Nothing was done: add --yes to say so.`);
+  const asking = createInterface({ input: context.terminal.stdin, output: context.terminal.stderr });
+  const answer = await asking.question(`${question} Type yes to go on: `);
+  asking.close();
+  if (answer.trim().toLowerCase() !== 'yes') throw new Refusal('Nothing was done.');
+}
+
+/**
+ * The text of a file, or of standard input for `-`.
+ * @throws Refusal if it cannot be read; the message names the file and never its content
+ */
+export async function readInput(terminal: Terminal, file: string): Promise<string> {
+  if (file === '-') return readAll(terminal.stdin);
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new Refusal(`Cannot read ${file} (${(error as NodeJS.ErrnoException).code ?? 'error'}).`);
+  }
+}
+
+/** A secret from a file or standard input, without the line break that editors and `echo` add. */
+export async function readSecret(terminal: Terminal, file: string): Promise<string> {
+  const secret = (await readInput(terminal, file)).replace(/\r?\n$/, '');
+  if (secret === '' || secret.length > 4_096 || /\p{Cc}/u.test(secret)) {
+    throw new Refusal(
+      `${file === '-' ? 'Standard input' : file} does not hold a secret: one line of text is expected.`,
+    );
+  }
+  return secret;
+}

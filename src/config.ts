@@ -1,0 +1,193 @@
+/**
+ * Configuration: the only reader of the environment. Yields a frozen, parsed Config, or one ConfigError that names
+ * every fault and echoes no value. Defaults suit a first try on loopback; away from loopback nothing is optional
+ * that safety depends on.
+ */
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { parseSecretKeys } from './secret-box.ts';
+
+export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
+
+export interface Config {
+  /** Origin without a path or trailing slash; every link, redirect URI and issuer is made from it. */
+  readonly publicUrl: string;
+  readonly isHttps: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** Undefined: the embedded database in dataDir. */
+  readonly databaseUrl: string | undefined;
+  readonly dataDir: string;
+  /** 32 bytes each, the first encrypts; undefined: a development key made in dataDir. */
+  readonly secretKeys: readonly Buffer[] | undefined;
+  readonly allowPrivateNetworks: boolean;
+  readonly returnToOrigins: readonly string[];
+  /** Hops to trust, or the addresses and CIDRs of the proxies; undefined: no proxy. */
+  readonly trustProxy: number | readonly string[] | undefined;
+  readonly sessionTtlSeconds: number;
+  readonly sessionIdleTtlSeconds: number;
+  readonly brandName: string;
+  readonly brandLogoUrl: string | undefined;
+  readonly supportUrl: string | undefined;
+  readonly rateLimits: boolean;
+  readonly logLevel: LogLevel;
+}
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly faults: readonly string[];
+
+  constructor(faults: readonly string[]) {
+    super(
+      `The configuration has ${faults.length === 1 ? 'a fault' : `${faults.length} faults`}: ${faults.join('; ')}`,
+    );
+    this.faults = faults;
+  }
+}
+
+const SECONDS_PER_UNIT = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
+const LONGEST_TTL_SECONDS = 365 * 86_400;
+
+const duration = z
+  .string()
+  .regex(/^[1-9]\d{0,8}[smhd]$/, 'must be a number and a unit, such as 30m, 12h or 7d')
+  .transform(
+    (text) => Number(text.slice(0, -1)) * SECONDS_PER_UNIT[text.slice(-1) as keyof typeof SECONDS_PER_UNIT],
+  )
+  .refine((seconds) => seconds <= LONGEST_TTL_SECONDS, 'must be at most 365d');
+
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+
+const origin = httpUrl.refine((text) => {
+  const url = new URL(text);
+  return (
+    url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
+  );
+}, 'must be an origin: scheme, host and port, without a path');
+
+const originText = origin.transform((text) => new URL(text).origin);
+
+const list = (text: string): string[] =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+
+function isAddressRange(text: string): boolean {
+  const [address = '', bits, ...rest] = text.split('/');
+  const family = isIP(address);
+  if (family === 0 || rest.length > 0) return false;
+  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+}
+
+const trustProxy = z.string().transform((text, context) => {
+  if (/^[1-9]\d?$/.test(text)) return Number(text);
+  const ranges = list(text);
+  if (ranges.length > 0 && ranges.every(isAddressRange)) return ranges;
+  context.addIssue(
+    'must be a number of hops (1 to 99) or a list of addresses and CIDRs; "true" would trust anybody',
+  );
+  return z.NEVER;
+});
+
+const environment = z.object({
+  PUBLIC_URL: originText.default('http://localhost:3000'),
+  HOST: z.string().default('127.0.0.1'),
+  PORT: z
+    .string()
+    .regex(/^\d{1,5}$/, 'must be a port number')
+    .transform(Number)
+    .refine((port) => port <= 65_535, 'must be a port number')
+    .default(3000),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://')
+    .optional(),
+  DATA_DIR: z.string().default('.data'),
+  SECRET_KEY: z
+    .string()
+    .transform((text, context) => {
+      const keys = parseSecretKeys(text);
+      if (keys !== undefined) return keys;
+      context.addIssue('must be base64 of 32 bytes, or a comma-separated list of such keys');
+      return z.NEVER;
+    })
+    .optional(),
+  ALLOW_PRIVATE_NETWORKS: z
+    .enum(['true', 'false'], 'must be true or false')
+    .transform((text) => text === 'true')
+    .optional(),
+  RETURN_TO_ORIGINS: z.string().transform(list).pipe(z.array(originText)).default([]),
+  TRUST_PROXY: trustProxy.optional(),
+  SESSION_TTL: duration.default(12 * 3_600),
+  SESSION_IDLE_TTL: duration.default(2 * 3_600),
+  BRAND_NAME: z.string().max(80, 'must be at most 80 characters').default('Gatehouse'),
+  BRAND_LOGO_URL: httpUrl.optional(),
+  SUPPORT_URL: z
+    .url({ protocol: /^(https?|mailto)$/, error: 'must be an http, https or mailto URL' })
+    .optional(),
+  RATE_LIMITS: z.enum(['on', 'off'], 'must be on or off').default('on'),
+  LOG_LEVEL: z
+    .enum(
+      ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+      'must be fatal, error, warn, info, debug, trace or silent',
+    )
+    .default('info'),
+});
+
+function isLoopback(publicUrl: string): boolean {
+  const { hostname } = new URL(publicUrl);
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
+}
+
+/** What must be set as soon as other machines can reach this one. */
+function faultsAwayFromLoopback(values: z.infer<typeof environment>): string[] {
+  const faults: string[] = [];
+  if (!values.PUBLIC_URL.startsWith('https:'))
+    faults.push('PUBLIC_URL must be https when it is not loopback');
+  if (values.DATABASE_URL === undefined)
+    faults.push('DATABASE_URL must be set when PUBLIC_URL is not loopback');
+  if (values.SECRET_KEY === undefined) faults.push('SECRET_KEY must be set when PUBLIC_URL is not loopback');
+  return faults;
+}
+
+/**
+ * Reads a configuration. An empty variable counts as unset.
+ * @throws ConfigError that names every fault at once and no value
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = environment.safeParse(given);
+  if (!parsed.success) {
+    throw new ConfigError(
+      parsed.error.issues.map((issue) => `${String(issue.path[0] ?? 'environment')} ${issue.message}`),
+    );
+  }
+  const values = parsed.data;
+  const loopback = isLoopback(values.PUBLIC_URL);
+  const faults = loopback ? [] : faultsAwayFromLoopback(values);
+  if (values.SESSION_IDLE_TTL > values.SESSION_TTL)
+    faults.push('SESSION_IDLE_TTL must not exceed SESSION_TTL');
+  if (faults.length > 0) throw new ConfigError(faults);
+  return Object.freeze({
+    publicUrl: values.PUBLIC_URL,
+    isHttps: values.PUBLIC_URL.startsWith('https:'),
+    host: values.HOST,
+    port: values.PORT,
+    databaseUrl: values.DATABASE_URL,
+    dataDir: values.DATA_DIR,
+    secretKeys: values.SECRET_KEY,
+    allowPrivateNetworks: values.ALLOW_PRIVATE_NETWORKS ?? loopback,
+    returnToOrigins: values.RETURN_TO_ORIGINS,
+    trustProxy: values.TRUST_PROXY,
+    sessionTtlSeconds: values.SESSION_TTL,
+    sessionIdleTtlSeconds: values.SESSION_IDLE_TTL,
+    brandName: values.BRAND_NAME,
+    brandLogoUrl: values.BRAND_LOGO_URL,
+    supportUrl: values.SUPPORT_URL,
+    rateLimits: values.RATE_LIMITS === 'on',
+    logLevel: values.LOG_LEVEL,
+  });
+}

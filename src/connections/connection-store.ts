@@ -1,0 +1,191 @@
+/**
+ * Connections in PostgreSQL. Settings are parsed by their kind's schema on the way out, so that what an older or newer
+ * release wrote is either understood or refused, never misread.
+ */
+import type { Knex } from 'knex';
+import { insertAuditEvent } from '../audit/audit-store.ts';
+import type { AuditAction } from '../audit/audit-event.ts';
+import type { Database } from '../database/database.ts';
+import { Refusal } from '../errors.ts';
+import type { Connection, ConnectionStatus } from './connection.ts';
+import { connectionKinds, isConnectionKind } from './connection-kinds.ts';
+
+export interface ConnectionRow {
+  readonly id: string;
+  readonly organization_id: string;
+  readonly kind: string;
+  readonly status: ConnectionStatus;
+  readonly settings: unknown;
+  readonly sealed_secret: string | null;
+  readonly revision: number;
+  readonly login_revision: number;
+  readonly created_at: Date | string;
+}
+
+export function connectionFromRow(row: ConnectionRow): Connection {
+  if (!isConnectionKind(row.kind))
+    throw new Error(`connection ${row.id} is of a kind this release does not know`);
+  return {
+    id: row.id,
+    organizationId: row.organization_id,
+    kind: row.kind,
+    status: row.status,
+    settings: connectionKinds[row.kind].settings.parse(row.settings),
+    sealedSecret: row.sealed_secret ?? undefined,
+    revision: row.revision,
+    loginRevision: row.login_revision,
+    createdAt: new Date(row.created_at),
+  } as Connection;
+}
+
+export type NewConnection = Pick<Connection, 'id' | 'organizationId' | 'kind' | 'settings' | 'sealedSecret'>;
+
+/** @throws Refusal if the organization has a way to sign in already */
+export async function insertConnection(
+  database: Database,
+  connection: NewConnection,
+  actor: string,
+): Promise<Connection> {
+  return database.transaction(async (db) => {
+    // Holds off another `add` for the same organization until this one is through.
+    await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
+    const existing = await db<ConnectionRow>('connections')
+      .where({ organization_id: connection.organizationId })
+      .first();
+    if (existing !== undefined) {
+      throw new Refusal(
+        `This organization has a connection already: ${existing.id} (${existing.kind}, ${existing.status}). ` +
+          `Change it with connection update, or remove it first.`,
+      );
+    }
+    const [row] = await db<ConnectionRow>('connections')
+      .insert({
+        id: connection.id,
+        organization_id: connection.organizationId,
+        kind: connection.kind,
+        settings: JSON.stringify(connection.settings),
+        sealed_secret: connection.sealedSecret ?? null,
+      })
+      .returning('*');
+    if (row === undefined) throw new Error('INSERT returned no row');
+    await insertAuditEvent(db, changeEvent('connection.added', row, actor));
+    return connectionFromRow(row);
+  });
+}
+
+const changeEvent = (action: AuditAction, row: ConnectionRow, actor: string) => ({
+  action,
+  organizationId: row.organization_id,
+  connectionId: row.id,
+  actor,
+});
+
+export async function listConnections(
+  database: Database,
+  organizationId: string,
+): Promise<readonly Connection[]> {
+  const rows = await database.run((db) =>
+    db<ConnectionRow>('connections').where({ organization_id: organizationId }).orderBy('created_at'),
+  );
+  return rows.map(connectionFromRow);
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** Whether a text can be an id at all; PostgreSQL refuses the whole statement for one that cannot. */
+export function isId(text: string): boolean {
+  return UUID.test(text);
+}
+
+/** @throws Refusal if there is none */
+export async function requireConnection(database: Database, id: string): Promise<Connection> {
+  const row = isId(id)
+    ? await database.run((db) => db<ConnectionRow>('connections').where({ id }).first())
+    : undefined;
+  if (row === undefined)
+    throw new Refusal(`There is no connection ${id}. See them with: connection list <organization>`);
+  return connectionFromRow(row);
+}
+
+export interface ConnectionChange {
+  readonly action: 'connection.updated' | 'connection.key_added' | 'connection.key_removed';
+  readonly settings: Connection['settings'];
+  /** Undefined: as it was. */
+  readonly sealedSecret?: string | undefined;
+  /** Whether sign-ins that are under way may still finish. */
+  readonly endsLogins: boolean;
+}
+
+/**
+ * Writes new settings over the very revision that they were made from.
+ * @throws Refusal if somebody else changed or removed the connection meanwhile
+ */
+export async function updateConnection(
+  database: Database,
+  connection: Connection,
+  change: ConnectionChange,
+  actor: string,
+): Promise<Connection> {
+  return database.transaction(async (db) => {
+    const [row] = await db<ConnectionRow>('connections')
+      .where({ id: connection.id, organization_id: connection.organizationId, revision: connection.revision })
+      .update({
+        settings: JSON.stringify(change.settings),
+        revision: connection.revision + 1,
+        ...(change.endsLogins ? { login_revision: connection.revision + 1 } : {}),
+        ...(change.sealedSecret === undefined ? {} : { sealed_secret: change.sealedSecret }),
+        ...touched(db),
+      })
+      .returning('*');
+    if (row === undefined) {
+      throw new Refusal(
+        'The connection was changed by somebody else at the same time. Look at it and try again.',
+      );
+    }
+    await insertAuditEvent(db, changeEvent(change.action, row, actor));
+    return connectionFromRow(row);
+  });
+}
+
+const touched = (db: Knex) => ({ updated_at: db.fn.now() });
+
+/** Enables or disables; disabling ends every session that came through the connection. */
+export async function setConnectionStatus(
+  database: Database,
+  connection: Connection,
+  status: ConnectionStatus,
+  actor: string,
+): Promise<void> {
+  await database.transaction(async (db) => {
+    const [row] = await db<ConnectionRow>('connections')
+      .where({ id: connection.id, organization_id: connection.organizationId })
+      .update({ status, revision: db.raw('revision + 1') as unknown as number, ...touched(db) })
+      .returning('*');
+    if (row === undefined) throw new Refusal('The connection was removed meanwhile.');
+    if (status === 'disabled') {
+      await db('sessions')
+        .where({ organization_id: connection.organizationId, connection_id: connection.id })
+        .delete();
+    }
+    const action = status === 'active' ? 'connection.enabled' : 'connection.disabled';
+    await insertAuditEvent(db, changeEvent(action, row, actor));
+  });
+}
+
+/** Removes the connection with its identities and sessions; the users stay. */
+export async function deleteConnection(
+  database: Database,
+  connection: Connection,
+  actor: string,
+): Promise<void> {
+  await database.transaction(async (db) => {
+    await db('connections').where({ id: connection.id, organization_id: connection.organizationId }).delete();
+    await insertAuditEvent(db, {
+      action: 'connection.removed',
+      reason: connection.kind,
+      organizationId: connection.organizationId,
+      connectionId: connection.id,
+      actor,
+    });
+  });
+}

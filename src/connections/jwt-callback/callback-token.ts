@@ -1,0 +1,192 @@
+/**
+ * Every rule that a callback token must pass, in order: its shape, its header, its signature, its time, whom it is from
+ * and for. jsonwebtoken alone accepts tokens without an end, from the future, and with critical headers that it
+ * does not know; here whatever is not understood is refused. What is public is only whether the token is malformed,
+ * over, or invalid.
+ */
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import jwt from 'jsonwebtoken';
+import { GatewayError } from '../../errors.ts';
+import { canonicalEmail } from '../../organizations/email-address.ts';
+import { member, readJsonObject, type JsonObject } from '../../strict-json.ts';
+import type { ConnectionOf } from '../connection.ts';
+import { verifiedIdentity, type SingleUse, type VerifiedIdentity } from '../verified-identity.ts';
+
+/** Longest token in characters. */
+export const LONGEST_TOKEN = 8_192;
+/** Longest time from now to `exp`, and from `iat` to now. */
+const LONGEST_LIFE_SECONDS = 600;
+/** How far a provider's clock may be ahead of ours. `exp` has no leeway: tokens live for minutes. */
+const CLOCK_TOLERANCE_SECONDS = 30;
+
+/** The signature may be missing here: that it is none is found where signatures are checked. */
+const COMPACT_JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
+/** Headers that change what the rest means. None is used by this protocol, so none is accepted. */
+const MEANINGFUL_HEADERS = ['crit', 'b64', 'zip', 'cty', 'enc'];
+
+export interface CallbackTokenContext {
+  readonly connection: ConnectionOf<'jwt-callback'>;
+  readonly keys: readonly KeyObject[];
+  readonly publicUrl: string;
+  readonly callbackUrl: URL;
+  readonly nowSeconds: number;
+}
+
+interface DecodedToken {
+  readonly header: JsonObject;
+  readonly payload: JsonObject;
+}
+
+const refuse = (reason: string): never => {
+  throw new GatewayError('token_invalid', { reason });
+};
+
+/**
+ * Whether the text is a JWT at all, before anything is known of who should have signed it.
+ * @throws GatewayError `malformed_request` or `payload_too_large`
+ */
+export function decodeCallbackToken(token: string): DecodedToken {
+  if (token.length > LONGEST_TOKEN)
+    throw new GatewayError('payload_too_large', { reason: 'the token is too long' });
+  if (!COMPACT_JWS.test(token))
+    throw new GatewayError('malformed_request', { reason: 'the token is not a signed JWT' });
+  const [header = 'malformed', payload = 'malformed'] = token
+    .split('.', 2)
+    .map((part) => readJsonObject(Buffer.from(part, 'base64url')));
+  if (header === 'malformed' || payload === 'malformed') {
+    throw new GatewayError('malformed_request', { reason: 'the token does not hold JSON objects' });
+  }
+  if (header === 'ambiguous' || payload === 'ambiguous') return refuse('the token repeats a member');
+  return { header, payload };
+}
+
+/**
+ * @throws GatewayError `malformed_request`, `payload_too_large`, `token_invalid` or `token_expired`
+ */
+export function verifyCallbackToken(token: string, context: CallbackTokenContext): VerifiedIdentity {
+  const { header, payload } = decodeCallbackToken(token);
+  requireKnownHeader(header);
+  if (!context.keys.some((key) => isSignedBy(token, key)))
+    refuse('the signature is by none of the registered keys');
+  const expiresAtSeconds = requireLifetime(payload, context.nowSeconds);
+  requireParties(payload, context);
+  const email = member(payload, 'email');
+  return verifiedIdentity(context.connection, {
+    // The protocol's only name for a person is the address; a `sub` that appears one day must not lock anybody out.
+    subject: canonicalEmail(email)?.address,
+    email,
+    name: member(payload, 'name'),
+    singleUse: singleUses(token, payload, expiresAtSeconds),
+  });
+}
+
+function requireKnownHeader(header: JsonObject): void {
+  if (member(header, 'alg') !== 'RS256') refuse('the algorithm is not RS256');
+  const type = member(header, 'typ');
+  if (type !== undefined && type !== 'JWT') refuse('the type is not JWT');
+  const meaningful = MEANINGFUL_HEADERS.find((name) => Object.hasOwn(header, name));
+  if (meaningful !== undefined) refuse(`the header has ${meaningful}`);
+}
+
+function isSignedBy(token: string, key: KeyObject): boolean {
+  try {
+    jwt.verify(token, key, { algorithms: ['RS256'], ignoreExpiration: true, ignoreNotBefore: true });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Checks `exp`, `iat` and `nbf` (RFC 7519 section 4.1) and returns `exp`. */
+function requireLifetime(payload: JsonObject, nowSeconds: number): number {
+  const expires = numericDate(payload, 'exp');
+  if (expires === undefined) return refuse('there is no exp');
+  if (expires <= nowSeconds) throw new GatewayError('token_expired', { reason: 'exp has passed' });
+  if (expires > nowSeconds + LONGEST_LIFE_SECONDS)
+    refuse('lifetime too long: exp is more than ten minutes ahead');
+  const issued = numericDate(payload, 'iat');
+  if (issued !== undefined && issued > nowSeconds + CLOCK_TOLERANCE_SECONDS) refuse('iat is in the future');
+  if (issued !== undefined && issued < nowSeconds - LONGEST_LIFE_SECONDS)
+    refuse('iat is more than ten minutes ago');
+  const notBefore = numericDate(payload, 'nbf');
+  if (notBefore !== undefined && notBefore > nowSeconds + CLOCK_TOLERANCE_SECONDS)
+    refuse('nbf is in the future');
+  return expires;
+}
+
+function numericDate(payload: JsonObject, name: string): number | undefined {
+  const value = member(payload, name);
+  if (value === undefined) return undefined;
+  if (typeof value !== 'number' || !Number.isFinite(value)) return refuse(`${name} is not a number`);
+  return value;
+}
+
+/**
+ * An issuer or audience that is registered is required. An audience that nobody registered must still be us: a token
+ * that names somebody else was not made for this callback (RFC 7519 section 4.1.3).
+ */
+function requireParties(payload: JsonObject, context: CallbackTokenContext): void {
+  const { settings } = context.connection;
+  if (settings.issuer !== undefined && member(payload, 'iss') !== settings.issuer) refuse('another issuer');
+  const audience = member(payload, 'aud');
+  const audiences: readonly unknown[] = Array.isArray(audience) ? audience : [audience];
+  if (settings.audience !== undefined) {
+    if (!audiences.includes(settings.audience)) refuse('another audience');
+  } else if (audience !== undefined) {
+    const here = [
+      context.publicUrl,
+      `${context.publicUrl}/`,
+      context.callbackUrl.origin + context.callbackUrl.pathname,
+    ];
+    if (!audiences.some((item) => here.includes(String(item)))) {
+      refuse(
+        'the token names an audience and none is registered; register it with connection update --audience',
+      );
+    }
+  }
+}
+
+/**
+ * What makes a second use of this token recognisable. Never its last part: many spellings of one signature verify.
+ */
+function singleUses(token: string, payload: JsonObject, expiresAtSeconds: number): readonly SingleUse[] {
+  const digest = (text: string) => createHash('sha256').update(text).digest('base64url');
+  const signed = token.slice(0, token.lastIndexOf('.'));
+  const uses: SingleUse[] = [{ purpose: 'jwt-callback-token', digest: digest(signed), expiresAtSeconds }];
+  const id = member(payload, 'jti');
+  if (id !== undefined) {
+    if (typeof id !== 'string') refuse('jti is not a string');
+    uses.push({
+      purpose: 'jwt-id',
+      digest: digest(JSON.stringify([member(payload, 'iss') ?? null, id])),
+      expiresAtSeconds,
+    });
+  }
+  return uses;
+}
+
+/**
+ * A public key whose private half nobody has: tokens for unknown domains are checked against it, so that an answer takes
+ * as long as for a known one.
+ */
+const DECOY_KEY = `-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAt6Q1cLvCacFa52UcNOrW
+c8VFPkbfKELnuf8CJymoS9cO8oDlZhZxcJzbNZugnA7WQ5N/PCP0F02VD9aQeB1F
+JMvNIKj3vSVmndT1xyFSuewYs+Esk7SGKSRlD4PUW9aOK8kWREDBl6RCo8XBhRsi
+oLHxwogmjS9QJQlRwZ9FE1PXgxcFoWoerfCHsUPDXcNCK+OlR6pF1H9eOHwqfsOn
+xNKIArBv75eXH7UjUUtgsR/zTIrEmBTZbvcPB3xMGQADwropdZUC8URkkQfBFkd+
+dSkQCEtZz83HfhtirErOOynvAc5AKaOG+fFyx5qZ4qpJR20MpejiTA++1xvxGPhc
+lwIDAQAB
+-----END PUBLIC KEY-----
+`;
+
+let decoyKey: KeyObject | undefined;
+
+/** Spends the time of a verification and never succeeds. */
+export function verifyAgainstDecoy(token: string): never {
+  const { header } = decodeCallbackToken(token);
+  requireKnownHeader(header);
+  decoyKey ??= createPublicKey(DECOY_KEY);
+  isSignedBy(token, decoyKey);
+  return refuse('nobody to verify for');
+}

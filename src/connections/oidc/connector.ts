@@ -1,0 +1,130 @@
+/**
+ * OpenID Connect as a relying party: discovery, authorization code with PKCE, ID token, userinfo where the token
+ * has no address. The protocol is openid-client's; the rules that go beyond it are in id-token-rules.ts.
+ */
+import * as client from 'openid-client';
+import { GatewayError } from '../../errors.ts';
+import { verifiedIdentity, type VerifiedIdentity } from '../verified-identity.ts';
+import type { ConnectionOf } from '../connection.ts';
+import type {
+  Callback,
+  ConnectorContext,
+  LoginRequest,
+  LoginSecrets,
+  RedirectConnector,
+} from '../connector.ts';
+import { CLOCK_TOLERANCE_SECONDS, requireStrictIdToken, usableEmail } from './id-token-rules.ts';
+import { endpointOrigins, fetchProviderMetadata } from './provider-metadata.ts';
+import { providerFailure } from './provider-failure.ts';
+
+type OidcConnection = ConnectionOf<'oidc'>;
+
+/** Opens a connection: one discovery, and from then on its keys are kept. */
+export async function openOidcConnector(
+  connection: OidcConnection,
+  context: ConnectorContext,
+): Promise<RedirectConnector> {
+  const config = await discoverConfiguration(connection, context);
+  return {
+    flow: 'redirect',
+    returnsState: true,
+    begin: (secrets, request) => begin({ connection, config }, secrets, request),
+    async complete(callback, secrets) {
+      try {
+        return await complete({ connection, config, now: context.now }, callback, secrets);
+      } catch (error) {
+        throw providerFailure(error);
+      }
+    },
+  };
+}
+
+async function discoverConfiguration(
+  connection: OidcConnection,
+  context: ConnectorContext,
+): Promise<client.Configuration> {
+  const { settings } = connection;
+  if (context.clientSecret === undefined) {
+    throw new GatewayError('identity_provider_error', { reason: 'the client secret cannot be decrypted' });
+  }
+  const metadata = await fetchProviderMetadata(settings.discoveryUrl, context.fetch);
+  const strange = endpointOrigins(metadata).filter((origin) => !settings.endpointOrigins.includes(origin));
+  if (metadata.issuer !== settings.issuer || strange.length > 0) {
+    throw new GatewayError('identity_provider_error', {
+      reason: `the provider moved since it was registered (${strange.join(', ')}); run connection update to accept that`,
+    });
+  }
+  const authentication =
+    settings.clientAuth === 'client_secret_post'
+      ? client.ClientSecretPost(context.clientSecret)
+      : client.ClientSecretBasic(context.clientSecret);
+  const config = new client.Configuration(
+    metadata as client.ServerMetadata,
+    settings.clientId,
+    { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
+    authentication,
+  );
+  config[client.customFetch] = (url, options) => context.fetch(url, options as RequestInit);
+  // Without this, openid-client trusts an ID token from the token endpoint whatever its signature is.
+  client.enableNonRepudiationChecks(config);
+  // What may be reached over http was decided where the URL was registered and is asked again by guarded-fetch.
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback providers need it
+  if (context.allowPrivateNetworks) client.allowInsecureRequests(config);
+  return config;
+}
+
+interface Opened {
+  readonly connection: OidcConnection;
+  readonly config: client.Configuration;
+}
+
+async function begin({ connection, config }: Opened, secrets: LoginSecrets, request: LoginRequest) {
+  const url = client.buildAuthorizationUrl(config, {
+    redirect_uri: request.callbackUrl.href,
+    scope: connection.settings.scope,
+    state: secrets.state,
+    nonce: secrets.nonce,
+    code_challenge: await client.calculatePKCECodeChallenge(secrets.codeVerifier),
+    code_challenge_method: 'S256',
+    ...(request.loginHint === undefined ? {} : { login_hint: request.loginHint }),
+  });
+  return { url };
+}
+
+async function complete(
+  { connection, config, now }: Opened & { readonly now: () => number },
+  callback: Callback,
+  secrets: LoginSecrets,
+): Promise<VerifiedIdentity> {
+  const parameters = callback.url.searchParams;
+  if (parameters.has('error') && parameters.has('code')) {
+    throw new GatewayError('malformed_request', { reason: 'the callback has a code and an error' });
+  }
+  const tokens = await client.authorizationCodeGrant(config, callback.url, {
+    expectedState: secrets.state,
+    expectedNonce: secrets.nonce,
+    pkceCodeVerifier: secrets.codeVerifier,
+    idTokenExpected: true,
+  });
+  const claims = tokens.claims();
+  if (claims === undefined || tokens.id_token === undefined) {
+    throw new GatewayError('identity_provider_error', { reason: 'the provider sent no ID token' });
+  }
+  requireStrictIdToken(claims, {
+    idToken: tokens.id_token,
+    accessToken: tokens.access_token,
+    clientId: connection.settings.clientId,
+    nowSeconds: now() / 1000,
+  });
+  const { emailClaim } = connection.settings;
+  // Asked only where the ID token has no address: openid-client compares its subject with the ID token's.
+  const userInfo =
+    claims[emailClaim] === undefined && config.serverMetadata().userinfo_endpoint !== undefined
+      ? await client.fetchUserInfo(config, tokens.access_token, claims.sub)
+      : undefined;
+  return verifiedIdentity(connection, {
+    subject: claims.sub,
+    email: usableEmail(emailClaim, claims, userInfo),
+    name: claims['name'] ?? userInfo?.['name'],
+  });
+}

@@ -1,0 +1,87 @@
+/**
+ * What a provider says about itself (OpenID Connect Discovery 1.0). The issuer in the document must be the one that was
+ * asked for, character by character: it is what every ID token will be compared with.
+ */
+import { z } from 'zod';
+import { GatewayError } from '../../errors.ts';
+import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
+import { parseJsonObject } from '../../strict-json.ts';
+
+const WELL_KNOWN = '/.well-known/openid-configuration';
+
+const endpoint = z.url({ protocol: /^https?$/ });
+
+const metadataShape = z.looseObject({
+  issuer: endpoint,
+  authorization_endpoint: endpoint,
+  token_endpoint: endpoint,
+  jwks_uri: endpoint,
+  userinfo_endpoint: endpoint.optional(),
+  response_types_supported: z.array(z.string()).optional(),
+  code_challenge_methods_supported: z.array(z.string()).optional(),
+  token_endpoint_auth_methods_supported: z.array(z.string()).optional(),
+  id_token_signing_alg_values_supported: z.array(z.string()).optional(),
+  authorization_response_iss_parameter_supported: z.boolean().optional(),
+});
+
+export type ProviderMetadata = z.infer<typeof metadataShape>;
+
+const refuse = (reason: string): never => {
+  throw new GatewayError('identity_provider_error', { reason });
+};
+
+/**
+ * Reads the discovery document.
+ * @param discoveryUrl the issuer, or the whole URL of the document
+ * @throws GatewayError `identity_provider_error` or `identity_provider_timeout`, with a reason for the operator
+ */
+export async function fetchProviderMetadata(
+  discoveryUrl: string,
+  fetch: GuardedFetch,
+): Promise<ProviderMetadata> {
+  const issuer = issuerOf(discoveryUrl);
+  const documentUrl = issuer.replace(/\/$/, '') + WELL_KNOWN;
+  const response = await fetch(documentUrl, { headers: { accept: 'application/json' } });
+  if (response.status !== 200) refuse(`discovery answered with status ${response.status}`);
+  const document = parseJsonObject(new Uint8Array(await response.arrayBuffer()));
+  if (document === undefined) return refuse('the discovery document is not a JSON object');
+  const parsed = metadataShape.safeParse(document);
+  if (!parsed.success) {
+    const fields = parsed.error.issues.map((issue) => issue.path.join('.'));
+    return refuse(
+      `the discovery document lacks, or has no usable value for: ${[...new Set(fields)].join(', ')}`,
+    );
+  }
+  requireUsable(parsed.data, issuer);
+  return parsed.data;
+}
+
+function issuerOf(discoveryUrl: string): string {
+  return discoveryUrl.endsWith(WELL_KNOWN) ? discoveryUrl.slice(0, -WELL_KNOWN.length) : discoveryUrl;
+}
+
+function requireUsable(metadata: ProviderMetadata, issuer: string): void {
+  if (metadata.issuer !== issuer) {
+    refuse(
+      `the provider calls itself ${metadata.issuer} and was asked for as ${issuer}; ` +
+        'if the former is right, give it as the discovery URL, exactly so',
+    );
+  }
+  if (metadata.response_types_supported?.includes('code') === false) {
+    refuse('the provider does not support the authorization code flow');
+  }
+  if (metadata.code_challenge_methods_supported?.includes('S256') === false) {
+    refuse('the provider does not support PKCE with S256');
+  }
+}
+
+/** Origins of all endpoints that a sign-in sends something to, sorted. */
+export function endpointOrigins(metadata: ProviderMetadata): readonly string[] {
+  const endpoints = [
+    metadata.authorization_endpoint,
+    metadata.token_endpoint,
+    metadata.jwks_uri,
+    metadata.userinfo_endpoint ?? metadata.token_endpoint,
+  ];
+  return [...new Set(endpoints.map((url) => new URL(url).origin))].sort();
+}

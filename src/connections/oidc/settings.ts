@@ -1,0 +1,70 @@
+/**
+ * What is stored of an OpenID Connect connection: what the operator gave, and what the provider said about itself when it
+ * was registered. The issuer and the hosts of the endpoints are fixed from then on; a provider that names others later
+ * gets no client secret sent there until an operator has updated the connection.
+ */
+import { z } from 'zod';
+import { Refusal } from '../../errors.ts';
+import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
+import { endpointOrigins, fetchProviderMetadata, type ProviderMetadata } from './provider-metadata.ts';
+
+const clientAuth = z.enum(['client_secret_basic', 'client_secret_post']);
+
+export const oidcSettings = z.object({
+  discoveryUrl: z.string(),
+  clientId: z.string(),
+  scope: z.string(),
+  /** The claim that holds the address. */
+  emailClaim: z.string(),
+  clientAuth,
+  issuer: z.string(),
+  endpointOrigins: z.array(z.string()).readonly(),
+});
+
+export type OidcSettings = Readonly<z.infer<typeof oidcSettings>>;
+
+/** What the operator says about a connection. */
+export interface OidcRegistration {
+  /** The issuer, or the whole URL of its discovery document. */
+  readonly discoveryUrl: string;
+  readonly clientId: string;
+  readonly scope?: string | undefined;
+  readonly emailClaim?: string | undefined;
+  readonly clientAuth?: OidcSettings['clientAuth'] | undefined;
+}
+
+/**
+ * Asks the provider and fixes what it says.
+ * @throws GatewayError `identity_provider_error` or `identity_provider_timeout` if it does not answer, or not correctly
+ * @throws Refusal if it cannot be used
+ */
+export async function settleOidcSettings(
+  registration: OidcRegistration,
+  fetch: GuardedFetch,
+): Promise<OidcSettings> {
+  const { discoveryUrl, clientId } = registration;
+  const scope = registration.scope ?? 'openid email profile';
+  if (!scope.split(' ').includes('openid')) throw new Refusal('--scope must include openid');
+  const metadata = await fetchProviderMetadata(discoveryUrl, fetch);
+  return {
+    discoveryUrl,
+    clientId,
+    scope,
+    emailClaim: registration.emailClaim ?? 'email',
+    clientAuth: registration.clientAuth ?? preferredClientAuth(metadata),
+    issuer: metadata.issuer,
+    endpointOrigins: endpointOrigins(metadata),
+  };
+}
+
+/** `client_secret_basic` is the default where a provider says nothing (OpenID Connect Discovery, section 3). */
+function preferredClientAuth(metadata: ProviderMetadata): OidcSettings['clientAuth'] {
+  const supported = metadata.token_endpoint_auth_methods_supported ?? ['client_secret_basic'];
+  const method = clientAuth.options.find((option) => supported.includes(option));
+  if (method === undefined) {
+    throw new Refusal(
+      'The provider accepts neither client_secret_basic nor client_secret_post at its token endpoint.',
+    );
+  }
+  return method;
+}

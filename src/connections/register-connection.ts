@@ -1,0 +1,174 @@
+/**
+ * The rules of "add a connection" and "change a connection", once. The command line, and whatever face comes later, only
+ * gathers what they need. A provider is asked before anything is stored, and what does not answer is refused.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Database } from '../database/database.ts';
+import { GatewayError, Refusal } from '../errors.ts';
+import type { Organization } from '../organizations/organization.ts';
+import { guardedFetch, urlObjection, type OutboundPolicy } from '../outbound/guarded-fetch.ts';
+import type { SecretBox } from '../secret-box.ts';
+import { secretPlace, type Connection, type ConnectionOf } from './connection.ts';
+import { insertConnection, updateConnection } from './connection-store.ts';
+import { readPublicKey, type JwtCallbackSettings } from './jwt-callback/settings.ts';
+import { settleOidcSettings, type OidcRegistration, type OidcSettings } from './oidc/settings.ts';
+import { requireResolvable } from '../outbound/resolvable.ts';
+
+export interface RegistrationParts {
+  readonly database: Database;
+  readonly secrets: SecretBox;
+  readonly outbound: OutboundPolicy;
+  readonly actor: string;
+}
+
+export interface JwtCallbackRegistration {
+  readonly loginUrl: string;
+  readonly issuer?: string | undefined;
+  readonly audience?: string | undefined;
+}
+
+/** @throws Refusal if the provider does not answer as it should, or the organization has a connection already */
+export async function addOidcConnection(
+  parts: RegistrationParts,
+  organization: Organization,
+  registration: OidcRegistration & { readonly clientSecret: string },
+): Promise<Connection> {
+  const id = randomUUID();
+  const settings = await settleOidc(parts, registration);
+  const place = secretPlace({ organizationId: organization.id, id });
+  const sealedSecret = parts.secrets.seal('client-secret', place, registration.clientSecret);
+  const connection = { id, organizationId: organization.id, kind: 'oidc' as const, settings, sealedSecret };
+  return insertConnection(parts.database, connection, parts.actor);
+}
+
+/** @throws Refusal if the URL cannot be used or the key is not fit, or the organization has a connection already */
+export async function addJwtCallbackConnection(
+  parts: RegistrationParts,
+  organization: Organization,
+  registration: JwtCallbackRegistration & { readonly publicKeyPem: string },
+): Promise<Connection> {
+  const keys = [readPublicKey(registration.publicKeyPem, new Date())];
+  const settings = { ...(await settleJwtCallback(parts, registration)), keys };
+  const connection = {
+    id: randomUUID(),
+    organizationId: organization.id,
+    kind: 'jwt-callback' as const,
+    settings,
+    sealedSecret: undefined,
+  };
+  return insertConnection(parts.database, connection, parts.actor);
+}
+
+/** Changes what is given and asks the provider again. Sign-ins under way have to start again. */
+export async function updateOidcConnection(
+  parts: RegistrationParts,
+  connection: ConnectionOf<'oidc'>,
+  change: Partial<OidcRegistration> & { readonly clientSecret?: string | undefined },
+): Promise<Connection> {
+  const { clientSecret, ...given } = change;
+  const settings = await settleOidc(parts, { ...connection.settings, ...withoutUndefined(given) });
+  const movesSecret = settings.endpointOrigins.some(
+    (origin) => !connection.settings.endpointOrigins.includes(origin),
+  );
+  if (movesSecret && clientSecret === undefined) {
+    throw new Refusal(
+      'The provider is at another address now. Give the client secret again with --client-secret-file, ' +
+        'so that a stored secret is never sent to a new place.',
+    );
+  }
+  const sealedSecret =
+    clientSecret === undefined
+      ? undefined
+      : parts.secrets.seal('client-secret', secretPlace(connection), clientSecret);
+  const update = { action: 'connection.updated', settings, sealedSecret, endsLogins: true } as const;
+  return updateConnection(parts.database, connection, update, parts.actor);
+}
+
+/** Changes what is given; the keys stay. Sign-ins under way have to start again. */
+export async function updateJwtCallbackConnection(
+  parts: RegistrationParts,
+  connection: ConnectionOf<'jwt-callback'>,
+  change: Partial<JwtCallbackRegistration>,
+): Promise<Connection> {
+  const settled = await settleJwtCallback(parts, { ...connection.settings, ...withoutUndefined(change) });
+  const settings = { ...settled, keys: connection.settings.keys };
+  const update = { action: 'connection.updated', settings, endsLogins: true } as const;
+  return updateConnection(parts.database, connection, update, parts.actor);
+}
+
+/** Adds a key beside those that are valid already. Sign-ins under way go on. */
+export async function addCallbackKey(
+  parts: RegistrationParts,
+  connection: ConnectionOf<'jwt-callback'>,
+  publicKeyPem: string,
+): Promise<Connection> {
+  const key = readPublicKey(publicKeyPem, new Date());
+  const { settings } = connection;
+  if (settings.keys.some(({ keyId }) => keyId === key.keyId))
+    throw new Refusal('The connection has this key already.');
+  if (settings.keys.length >= MOST_KEYS) {
+    throw new Refusal(`The connection has ${MOST_KEYS} keys already. Remove one that is no longer used.`);
+  }
+  return writeKeys(parts, connection, 'connection.key_added', [...settings.keys, key]);
+}
+
+/** Every key costs a verification for a bad token; a roll-over needs two. */
+const MOST_KEYS = 4;
+
+/** Takes a key away; from then on nothing that it signed is accepted. */
+export async function removeCallbackKey(
+  parts: RegistrationParts,
+  connection: ConnectionOf<'jwt-callback'>,
+  keyId: string,
+): Promise<Connection> {
+  const keys = connection.settings.keys.filter((key) => key.keyId !== keyId);
+  if (keys.length === connection.settings.keys.length)
+    throw new Refusal(`The connection has no key ${keyId}.`);
+  if (keys.length === 0) {
+    throw new Refusal('This is the only key. Add its successor first, or disable the connection.');
+  }
+  return writeKeys(parts, connection, 'connection.key_removed', keys);
+}
+
+function writeKeys(
+  parts: RegistrationParts,
+  connection: ConnectionOf<'jwt-callback'>,
+  action: 'connection.key_added' | 'connection.key_removed',
+  keys: JwtCallbackSettings['keys'],
+): Promise<Connection> {
+  const settings = { ...connection.settings, keys };
+  return updateConnection(parts.database, connection, { action, settings, endsLogins: false }, parts.actor);
+}
+
+async function settleOidc(parts: RegistrationParts, registration: OidcRegistration): Promise<OidcSettings> {
+  requireUrl('--discovery-url', registration.discoveryUrl, parts.outbound);
+  try {
+    return await settleOidcSettings(registration, guardedFetch(parts.outbound));
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    throw new Refusal(`The provider cannot be used: ${error.context.reason ?? error.code}.`);
+  }
+}
+
+async function settleJwtCallback(
+  parts: RegistrationParts,
+  { loginUrl, issuer, audience }: JwtCallbackRegistration,
+): Promise<Omit<JwtCallbackSettings, 'keys'>> {
+  requireUrl('--login-url', loginUrl, parts.outbound);
+  await requireResolvable(new URL(loginUrl).hostname);
+  return { loginUrl, ...withoutUndefined({ issuer, audience }) };
+}
+
+function requireUrl(option: string, text: string, outbound: OutboundPolicy): void {
+  const objection = urlObjection(text, outbound);
+  if (objection !== undefined) throw new Refusal(`${option} ${objection}.`);
+}
+
+type Defined<Value> = { [Key in keyof Value]: Exclude<Value[Key], undefined> };
+
+/** What was given, without the members that were not. */
+function withoutUndefined<Value extends object>(value: Value): Partial<Defined<Value>> {
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as Partial<
+    Defined<Value>
+  >;
+}

@@ -1,0 +1,76 @@
+/**
+ * What a connector found proved: the one value that a sign-in can be completed with. It can be made here alone, from
+ * claims whose signature, audience and time a connector has checked.
+ */
+import { GatewayError } from '../errors.ts';
+import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
+import { displayName } from '../users/user.ts';
+import type { Connection } from './connection.ts';
+
+declare const verified: unique symbol;
+
+/** A use that must not happen twice. The digest is base64url of 32 bytes. */
+export interface SingleUse {
+  readonly purpose: 'jwt-callback-token' | 'jwt-id';
+  readonly digest: string;
+  /** Seconds since the epoch after which nothing would accept the token any more. */
+  readonly expiresAtSeconds: number;
+}
+
+interface Identity {
+  readonly organizationId: string;
+  readonly connectionId: string;
+  /** The provider's stable name of the person, unique within the connection. */
+  readonly subject: string;
+  readonly email: ParsedEmail;
+  readonly name: string | undefined;
+  readonly singleUse: readonly SingleUse[];
+}
+
+export type VerifiedIdentity = Identity & { readonly [verified]: true };
+
+export interface VerifiedClaims {
+  readonly subject: unknown;
+  readonly email: unknown;
+  readonly name: unknown;
+  readonly singleUse?: readonly SingleUse[];
+}
+
+/** Longest subject in ASCII characters (OpenID Connect Core, section 2). */
+const LONGEST_SUBJECT = 255;
+
+/**
+ * @throws GatewayError `token_invalid` if the subject or the address is not usable
+ */
+export function verifiedIdentity(connection: Connection, claims: VerifiedClaims): VerifiedIdentity {
+  const email = canonicalEmail(claims.email);
+  if (email === undefined)
+    throw new GatewayError('token_invalid', { reason: 'the e-mail claim is not an address' });
+  if (!isSubject(claims.subject))
+    throw new GatewayError('token_invalid', { reason: 'the subject is not usable' });
+  return brand({
+    organizationId: connection.organizationId,
+    connectionId: connection.id,
+    subject: claims.subject,
+    email,
+    name: displayName(claims.name),
+    singleUse: claims.singleUse ?? [],
+  });
+}
+
+/** An identity that this process or another sealed before (login/login-confirmation.ts), and nothing else. */
+export function unsealedIdentity(identity: unknown): VerifiedIdentity {
+  return brand(identity as Identity);
+}
+
+const brand = (identity: Identity): VerifiedIdentity => identity as VerifiedIdentity;
+
+function isSubject(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value.length <= LONGEST_SUBJECT &&
+    value.trim() !== '' &&
+    value.isWellFormed() &&
+    !/\p{Cc}/u.test(value)
+  );
+}

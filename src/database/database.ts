@@ -1,0 +1,116 @@
+/**
+ * PostgreSQL, as the rest of the product sees it: a place to run queries that turns every fault of the database
+ * itself into `temporarily_unavailable`, and lets broken constraints through for the store that expects them.
+ * Knows nothing of the tables.
+ */
+import { resolve } from 'node:path';
+import knex, { type Knex } from 'knex';
+import pg from 'pg';
+import { GatewayError } from '../errors.ts';
+import type { EmbeddedPostgres } from './embedded-postgres.ts';
+
+const CONNECT_TIMEOUT_MS = 1_500;
+const ACQUIRE_TIMEOUT_MS = 1_800;
+const POOL_SIZE = 10;
+
+export type ConnectionSettings = Readonly<pg.ClientConfig>;
+
+export interface Database {
+  /** Whether the database is the embedded one, which its users migrate by themselves. */
+  readonly isEmbedded: boolean;
+  readonly connection: ConnectionSettings;
+  /**
+   * Runs queries.
+   * @throws GatewayError `temporarily_unavailable` for every fault of the database itself
+   * @throws pg.DatabaseError for a broken constraint, and for a statement that is wrong
+   */
+  run<Result>(work: (db: Knex) => Promise<Result>): Promise<Result>;
+  /** Like `run`, in one transaction. */
+  transaction<Result>(work: (db: Knex.Transaction) => Promise<Result>): Promise<Result>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** Undefined: the embedded database in `dataDir`. */
+  readonly databaseUrl: string | undefined;
+  readonly dataDir: string;
+  /** Longest that one statement may take; a command that imports takes longer than a request may. */
+  readonly statementTimeoutMs?: number;
+  /** What to tell the person while something takes long (the embedded database's first start). */
+  readonly onProgress?: (message: string) => void;
+}
+
+/** Opens the configured database; joins, and if need be starts, the embedded one. */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const limits = {
+    application_name: 'gatehouse',
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    statement_timeout: options.statementTimeoutMs ?? 5_000,
+  };
+  if (options.databaseUrl !== undefined) {
+    return connect({ connectionString: options.databaseUrl, ...limits });
+  }
+  // Loaded on demand: a server on a database of its own never needs it.
+  const { joinEmbeddedPostgres } = await import('./embedded-postgres.ts');
+  const embedded = await joinEmbeddedPostgres({
+    dataDir: resolve(options.dataDir),
+    ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
+  });
+  return connect({ ...embedded.connection, ...limits }, embedded);
+}
+
+function connect(connection: ConnectionSettings, embedded?: EmbeddedPostgres): Database {
+  const db = knex({
+    client: 'pg',
+    connection: connection as Knex.PgConnectionConfig,
+    pool: { min: 0, max: POOL_SIZE },
+    acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
+  });
+  return {
+    isEmbedded: embedded !== undefined,
+    connection,
+    run: (work) => translatingFaults(() => work(db)),
+    transaction: (work) => translatingFaults(() => db.transaction(work)),
+    async close() {
+      await db.destroy();
+      await embedded?.release();
+    },
+  };
+}
+
+async function translatingFaults<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof GatewayError) throw error;
+    if (isDatabaseFault(error)) {
+      throw new GatewayError('temporarily_unavailable', { reason: 'database', retryAfterSeconds: 2 }, error);
+    }
+    throw error;
+  }
+}
+
+/**
+ * SQLSTATE classes that speak of what was written rather than of the server (PostgreSQL, appendix A): data (22) and
+ * broken constraints (23). With any other the database cannot do its work now, and nothing was changed.
+ */
+const STATEMENT_CLASSES = new Set(['22', '23']);
+
+function isDatabaseFault(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return !STATEMENT_CLASSES.has(error.code?.slice(0, 2) ?? '');
+  // What is no answer of the server at all: no connection, a broken one, or none free in time.
+  return error instanceof Error && !(error instanceof TypeError) && !isExpected(error);
+}
+
+/** Errors of our own that a transaction's work may throw. */
+function isExpected(error: Error): boolean {
+  return error.name === 'Refusal';
+}
+
+/** The SQLSTATE of a database error; undefined for anything else. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined;
+}
+
+export const UNIQUE_VIOLATION = '23505';

@@ -1,0 +1,79 @@
+/**
+ * Brings a database to the schema of this release. The migrations are SQL files, forward only, each in a transaction of
+ * its own; an advisory lock makes any number of nodes that start at once wait for the one that migrates. A newer schema
+ * than this release knows is accepted: releases only ever expand what the previous one reads.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import type { Knex } from 'knex';
+import type { Database } from './database.ts';
+
+/** Names this product's lock among the advisory locks of the database: "gate" in ASCII. */
+const ADVISORY_LOCK = 0x67617465;
+const TABLE = 'schema_migrations';
+
+const sqlFiles: Knex.MigrationSource<string> = {
+  async getMigrations() {
+    const folder = await migrationsFolder();
+    const files = await readdir(folder);
+    return files.filter((file) => file.endsWith('.sql')).sort();
+  },
+  getMigrationName: (file) => file,
+  async getMigration(file) {
+    const sql = await readFile(new URL(file, await migrationsFolder()), 'utf8');
+    // Knex takes a bare question mark for a placeholder.
+    const escaped = sql.replaceAll('?', String.raw`\?`);
+    return {
+      up: (db) => db.raw(escaped),
+      down: () => Promise.reject(new Error('migrations go forward only')),
+    };
+  },
+};
+
+const settings: Knex.MigratorConfig = {
+  migrationSource: sqlFiles,
+  tableName: TABLE,
+  disableMigrationsListValidation: true,
+};
+
+/** The folder beside package.json, from src/ as from dist/src/. */
+async function migrationsFolder(): Promise<URL> {
+  for (const candidate of ['../../migrations/', '../../../migrations/']) {
+    const folder = new URL(candidate, import.meta.url);
+    const files = await readdir(folder).catch(() => []);
+    if (files.some((file) => file.endsWith('.sql'))) return folder;
+  }
+  throw new Error(`no migrations beside ${fileURLToPath(import.meta.url)}`);
+}
+
+/**
+ * Applies what is missing.
+ * @returns the names of the migrations that were applied, in order; empty if there was nothing to do
+ */
+export function migrate(database: Database): Promise<readonly string[]> {
+  return database.run(async (db) => {
+    const holder = (await db.client.acquireConnection()) as unknown;
+    try {
+      // Waiting for another node's migrations is not a slow statement.
+      await db.raw('SET statement_timeout = 0').connection(holder);
+      await db.raw('SELECT pg_advisory_lock(?)', [ADVISORY_LOCK]).connection(holder);
+      // A row that a killed migration left: under the advisory lock nobody else can be migrating.
+      await db.migrate.forceFreeMigrationsLock(settings);
+      const [, applied] = (await db.migrate.latest(settings)) as [number, string[]];
+      return applied;
+    } finally {
+      await db.raw('SELECT pg_advisory_unlock_all()').connection(holder);
+      await db.client.releaseConnection(holder);
+    }
+  });
+}
+
+/** The migrations of this release that the database does not have yet. */
+export function pendingMigrations(database: Database): Promise<readonly string[]> {
+  return database.run(async (db) => {
+    const files = await sqlFiles.getMigrations([]);
+    const known = await db.schema.hasTable(TABLE);
+    const done = known ? ((await db(TABLE).pluck('name')) as string[]) : [];
+    return files.filter((file) => !done.includes(file));
+  });
+}

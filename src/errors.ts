@@ -1,0 +1,94 @@
+/**
+ * The one error of the product. A code is stable and public; what explains it (`reason`, `cause`) is for the
+ * operator's log and audit trail and never becomes a public sentence. Statuses and sentences are at the edge, in
+ * http/failures.ts, as tables that the compiler keeps complete.
+ */
+
+/** Every way in which a request is refused. The first group are the codes that a sign-in can end with. */
+export type FailureCode =
+  | 'malformed_request'
+  | 'login_expired'
+  | 'token_expired'
+  | 'token_replayed'
+  | 'token_invalid'
+  | 'unknown_domain'
+  | 'unknown_organization'
+  | 'user_not_provisioned'
+  | 'user_disabled'
+  | 'email_not_allowed'
+  | 'access_denied'
+  | 'connection_disabled'
+  | 'organization_disabled'
+  | 'identity_provider_error'
+  | 'identity_provider_timeout'
+  | 'rate_limited'
+  | 'temporarily_unavailable'
+  | 'payload_too_large'
+  | 'unsupported_media_type'
+  // Not failures of a sign-in: nothing is written to the audit trail for them.
+  | 'not_signed_in'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'internal_error';
+
+/** What is known of a failure beside its code. None of it is shown to the public. */
+export interface FailureContext {
+  /** The precise reason, for the operator: a few words without personal data or secrets. */
+  readonly reason?: string;
+  readonly organizationId?: string;
+  readonly connectionId?: string;
+  readonly userId?: string;
+  /** Canonical address or domain concerned, once it is known to be well-formed. */
+  readonly email?: string;
+  /** The login transaction that this failure ends: it is spent together with the audit event. */
+  readonly spentTransaction?: {
+    readonly id: string;
+    readonly organizationId: string;
+    readonly startedAtSeconds: number;
+  };
+  /** Whether it happened where a provider sends people back to. */
+  readonly isCallback?: boolean;
+  /** The reference to show, where one was given before. */
+  readonly reference?: string;
+  /** Whether an audit event of that reference speaks of this failure already. */
+  readonly isRecorded?: boolean;
+  readonly retryAfterSeconds?: number;
+  readonly allowedMethods?: readonly string[];
+}
+
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError';
+  readonly code: FailureCode;
+  readonly context: FailureContext;
+
+  constructor(code: FailureCode, context: FailureContext = {}, cause?: unknown) {
+    super(context.reason === undefined ? code : `${code}: ${context.reason}`, { cause });
+    this.code = code;
+    this.context = context;
+  }
+
+  /** The same failure with more known about it; what was known first stays. */
+  with(context: FailureContext): GatewayError {
+    return new GatewayError(this.code, { ...context, ...this.context }, this.cause);
+  }
+}
+
+/**
+ * The operator asked for something that cannot be done: exit status 1 and this one line on standard error.
+ * The message is written for the operator and says what to do next.
+ */
+export class Refusal extends Error {
+  override readonly name = 'Refusal';
+}
+
+/** Finds a GatewayError in an error or in the chain of its causes (libraries wrap what our fetch throws). */
+export function findGatewayError(error: unknown): GatewayError | undefined {
+  for (
+    let current = error, depth = 0;
+    current instanceof Error && depth < 8;
+    current = current.cause, depth++
+  ) {
+    if (current instanceof GatewayError) return current;
+  }
+  return undefined;
+}

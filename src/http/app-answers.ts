@@ -1,0 +1,10 @@
+/** Answers that several routes give. */
+import type { Response } from 'express';
+
+/**
+ * Sends the browser elsewhere with a GET. The target was validated or made by us: Express would pass on any.
+ * @param location absolute URL, or a path that begins with a single slash
+ */
+export function seeOther(response: Response, location: string, status: 302 | 303 = 303): void {
+  response.status(status).set('Location', location).end();
+}

@@ -1,0 +1,198 @@
+/**
+ * The surface: the list of all routes, each with who may use it and what it reads of a body, and what every answer
+ * carries. A route that is not in the list does not exist; one without its line of access does not compile.
+ */
+import express, {
+  type Express,
+  type NextFunction,
+  type Request,
+  type RequestHandler,
+  type Response,
+} from 'express';
+import helmet from 'helmet';
+import { GatewayError } from '../errors.ts';
+import { describeError } from '../log.ts';
+import { respondWithFailure } from './failures.ts';
+import { showLive, showReady } from './health-routes.ts';
+import { confirmLogin, showConfirmPage, showLoginPage, startFromAddress } from './login-routes.ts';
+import { styleSource } from './pages/page.ts';
+import type { HttpParts } from './parts.ts';
+import { isFromOurPages, isPrefetch } from './request-facts.ts';
+import { completeJwtCallback, completeOidc, startFromEntryLink } from './sso-routes.ts';
+import { showHome, showSession, signOut, verifyForProxy } from './session-routes.ts';
+
+/**
+ * Who may use a route. `look`: anybody, it changes nothing. `attempt`: anybody, counted, a step of a sign-in that looking
+ * ahead must not take. `own pages`: pages of this origin, because it acts on a browser's session.
+ */
+type Access = 'look' | 'attempt' | 'own pages';
+
+interface Route {
+  readonly method: 'get' | 'post';
+  readonly path: string;
+  readonly access: Access;
+  /** A failure here may not show whether a domain is known. */
+  readonly isCallback?: boolean;
+  readonly handle: (request: Request, response: Response) => void | Promise<void>;
+}
+
+function routes(parts: HttpParts): readonly Route[] {
+  return [
+    { method: 'get', path: '/', access: 'look', handle: showHome(parts) },
+    { method: 'get', path: '/login', access: 'look', handle: showLoginPage(parts) },
+    { method: 'post', path: '/login', access: 'attempt', handle: startFromAddress(parts) },
+    { method: 'get', path: '/login/confirm', access: 'look', handle: showConfirmPage(parts) },
+    { method: 'post', path: '/login/confirm', access: 'own pages', handle: confirmLogin(parts) },
+    { method: 'get', path: '/sso/:organization', access: 'attempt', handle: startFromEntryLink(parts) },
+    {
+      method: 'get',
+      path: '/sso/oidc/:connection_id/callback',
+      access: 'attempt',
+      isCallback: true,
+      handle: completeOidc(parts),
+    },
+    {
+      method: 'get',
+      path: '/v3/api/user/sso/:domain/authenticate',
+      access: 'attempt',
+      isCallback: true,
+      handle: completeJwtCallback(parts),
+    },
+    { method: 'get', path: '/session', access: 'look', handle: showSession(parts) },
+    { method: 'post', path: '/logout', access: 'own pages', handle: signOut(parts) },
+    { method: 'get', path: '/auth/verify', access: 'look', handle: verifyForProxy(parts) },
+    { method: 'get', path: '/health/live', access: 'look', handle: showLive },
+    { method: 'get', path: '/health/ready', access: 'look', handle: showReady(parts) },
+  ];
+}
+
+export function createApp(parts: HttpParts): Express {
+  const app = express();
+  app.set('query parser', 'simple');
+  app.set('case sensitive routing', true);
+  app.set('strict routing', true);
+  app.set('etag', false);
+  app.disable('x-powered-by');
+  if (parts.config.trustProxy !== undefined) app.set('trust proxy', parts.config.trustProxy);
+  app.use(answerHeaders(parts), logRequests(parts));
+  const all = routes(parts);
+  for (const route of all) {
+    const readers = route.method === 'post' ? bodyReaders : [];
+    app[route.method](route.path, admit(parts, route), ...readers, handler(route));
+  }
+  for (const path of new Set(all.map((route) => route.path))) {
+    const allowedMethods = all.filter((route) => route.path === path).flatMap(methodsOf);
+    app.all(path, (request) => {
+      // A body and a query that both hold a token are not another method but another protocol.
+      if (request.method === 'POST' && all.some((route) => route.path === path && route.isCallback)) {
+        throw new GatewayError('malformed_request', { reason: 'callbacks come by GET' });
+      }
+      throw new GatewayError('method_not_allowed', { allowedMethods });
+    });
+  }
+  app.get('/favicon.ico', (_request, response) => {
+    response.status(204).end();
+  });
+  app.use(() => {
+    throw new GatewayError('not_found');
+  });
+  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) =>
+    answer(parts, error, request, response),
+  );
+  return app;
+}
+
+const bodyReaders: readonly RequestHandler[] = [
+  express.urlencoded({ extended: false, limit: '16kb', parameterLimit: 20, inflate: false }),
+  express.json({ limit: '16kb', inflate: false }),
+];
+
+function methodsOf(route: Route): readonly string[] {
+  return route.method === 'post' ? ['POST'] : route.access === 'look' ? ['GET', 'HEAD'] : ['GET'];
+}
+
+function admit(parts: HttpParts, route: Route): RequestHandler {
+  const { publicUrl } = parts.config;
+  return async (request, response, next) => {
+    // Express answers HEAD with the handler of GET, which for a step of a sign-in would be the step itself.
+    if (!methodsOf(route).includes(request.method)) {
+      next('route');
+      return;
+    }
+    if (route.access === 'attempt') {
+      if (request.method === 'GET' && isPrefetch(request)) {
+        response.status(204).end();
+        return;
+      }
+      await parts.limits.countAttempt(request);
+    }
+    if (route.access === 'own pages' && !isFromOurPages(request, publicUrl)) {
+      throw new GatewayError('malformed_request', { reason: 'another site sent it' });
+    }
+    next();
+  };
+}
+
+function handler(route: Route): RequestHandler {
+  return async (request, response) => {
+    try {
+      await route.handle(request, response);
+    } catch (error) {
+      if (!(error instanceof GatewayError) || route.isCallback !== true) throw error;
+      throw error.with({ isCallback: true });
+    }
+  };
+}
+
+/** The last resort must not throw: whatever is wrong with answering ends the answer. */
+async function answer(parts: HttpParts, error: unknown, request: Request, response: Response): Promise<void> {
+  try {
+    await respondWithFailure(parts, error, { request, response });
+  } catch (fault) {
+    parts.log.error({ error: describeError(fault) }, 'a failure could not be answered');
+    response.destroy();
+  }
+}
+
+function answerHeaders({ config }: HttpParts): RequestHandler {
+  const logoOrigin = config.brandLogoUrl === undefined ? [] : [new URL(config.brandLogoUrl).origin];
+  const security = helmet({
+    contentSecurityPolicy: {
+      useDefaults: false,
+      directives: {
+        defaultSrc: ["'none'"],
+        styleSrc: [styleSource],
+        imgSrc: ["'self'", ...logoOrigin],
+        baseUri: ["'none'"],
+        frameAncestors: ["'none'"],
+        // No form-action: Chromium applies it to every redirect after a form, and ours lead to customers' providers.
+      },
+    },
+    crossOriginEmbedderPolicy: false,
+    strictTransportSecurity: config.isHttps ? { maxAge: 63_072_000, includeSubDomains: false } : false,
+    // Sends our origin and never a path: forms say where they come from, and no token leaves in a Referer.
+    referrerPolicy: { policy: 'strict-origin' },
+    xFrameOptions: { action: 'deny' },
+  });
+  return (request, response, next) => {
+    response.set('Cache-Control', 'no-store');
+    security(request, response, next);
+  };
+}
+
+/** One line a request: never its query, its headers, or a path that may hold somebody's data. */
+function logRequests({ log }: HttpParts): RequestHandler {
+  return (request, response, next) => {
+    if (!log.isLevelEnabled('info')) {
+      next();
+      return;
+    }
+    const startedAtMs = performance.now();
+    response.once('close', () => {
+      const route = (request.route as { readonly path?: string } | undefined)?.path ?? 'none';
+      const durationMs = Math.round((performance.now() - startedAtMs) * 10) / 10;
+      log.info({ method: request.method, route, status: response.statusCode, durationMs }, 'request');
+    });
+    next();
+  };
+}

@@ -1,0 +1,54 @@
+/** What a sign-in leaves in its browser: the cookies of attempts, of a confirmation, and in the end of the session. */
+import type { Request, Response } from 'express';
+import { sealConfirmation } from '../login/login-confirmation.ts';
+import type { LoginOutcome } from '../login/complete-login.ts';
+import {
+  MOST_TRANSACTIONS,
+  openTransactions,
+  sealTransaction,
+  type LoginTransaction,
+} from '../login/login-transaction.ts';
+import { sessionDigest } from '../sessions/session.ts';
+import { seeOther } from './app-answers.ts';
+import type { HttpParts } from './parts.ts';
+
+/** The attempts of this browser that are still good, newest first. */
+export function openAttempts(parts: HttpParts, request: Request): readonly LoginTransaction[] {
+  return openTransactions(parts.login.secrets, parts.cookies.attempts(request), parts.login.now() / 1000);
+}
+
+/** Gives the browser a new attempt and takes away what is over or too many. */
+export function rememberAttempt(
+  parts: HttpParts,
+  { request, response }: { readonly request: Request; readonly response: Response },
+  transaction: LoginTransaction,
+): void {
+  const kept = openAttempts(parts, request).slice(0, MOST_TRANSACTIONS - 1);
+  for (const id of parts.cookies.attempts(request).keys()) {
+    if (!kept.some((attempt) => attempt.id === id)) parts.cookies.clearAttempt(response, id);
+  }
+  parts.cookies.setAttempt(response, transaction.id, sealTransaction(parts.login.secrets, transaction));
+}
+
+/** Digest of the session that the browser has now. */
+export function previousDigest(parts: HttpParts, request: Request): Buffer | undefined {
+  const secret = parts.cookies.session(request);
+  return secret === undefined ? undefined : sessionDigest(secret);
+}
+
+/** Step 7: the session's cookie and the way onward, or the page that asks. */
+export function finishInBrowser(
+  parts: HttpParts,
+  response: Response,
+  { transaction, outcome }: { readonly transaction: LoginTransaction; readonly outcome: LoginOutcome },
+): void {
+  if (outcome.kind === 'confirm') {
+    const sealed = sealConfirmation(parts.login.secrets, transaction, outcome.identity);
+    parts.cookies.setConfirmation(response, transaction.id, sealed);
+    seeOther(response, `/login/confirm?attempt=${transaction.id}`);
+    return;
+  }
+  parts.cookies.clearAttempt(response, transaction.id);
+  parts.cookies.setSession(response, outcome.sessionSecret, parts.config.sessionTtlSeconds);
+  seeOther(response, outcome.returnTo);
+}

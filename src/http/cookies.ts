@@ -1,0 +1,79 @@
+/**
+ * Gatehouse's cookies. On https every one has the `__Host-` prefix, so no subdomain and no plain connection can
+ * plant it. A name that arrives twice is as good as absent: one of the two is not ours.
+ */
+import type { CookieOptions, Request, Response } from 'express';
+import { TRANSACTION_TTL_SECONDS } from '../login/login-transaction.ts';
+
+const SAFE_VALUE = /^[A-Za-z0-9._-]+$/;
+const ATTEMPT_ID = /^[A-Za-z0-9_-]{1,64}$/;
+
+export interface Cookies {
+  session(request: Request): string | undefined;
+  setSession(response: Response, secret: string, ttlSeconds: number): void;
+  clearSession(response: Response): void;
+  /** Attempts in flight: id to sealed transaction. */
+  attempts(request: Request): ReadonlyMap<string, string>;
+  setAttempt(response: Response, id: string, sealed: string): void;
+  confirmation(request: Request, id: string): string | undefined;
+  setConfirmation(response: Response, id: string, sealed: string): void;
+  /** Forgets an attempt and its confirmation. */
+  clearAttempt(response: Response, id: string): void;
+}
+
+export function gatehouseCookies(isHttps: boolean): Cookies {
+  const prefix = `${isHttps ? '__Host-' : ''}gatehouse-`;
+  const names = {
+    session: `${prefix}session`,
+    attempt: (id: string) => `${prefix}login-${id}`,
+    confirmation: (id: string) => `${prefix}confirm-${id}`,
+  };
+  const options: CookieOptions = { httpOnly: true, secure: isHttps, sameSite: 'lax', path: '/' };
+  const set = (response: Response, name: string, value: string, ttlSeconds: number) => {
+    response.cookie(name, value, { ...options, maxAge: ttlSeconds * 1000 });
+  };
+  const clear = (response: Response, name: string) => {
+    response.clearCookie(name, options);
+  };
+  return {
+    session: (request) => readCookies(request).get(names.session),
+    setSession(response, secret, ttlSeconds) {
+      set(response, names.session, secret, ttlSeconds);
+    },
+    clearSession(response) {
+      clear(response, names.session);
+    },
+    attempts(request) {
+      const start = names.attempt('');
+      const found = [...readCookies(request)].filter(([name]) => name.startsWith(start));
+      return new Map(found.map(([name, value]) => [name.slice(start.length), value]));
+    },
+    setAttempt(response, id, sealed) {
+      set(response, names.attempt(id), sealed, TRANSACTION_TTL_SECONDS);
+    },
+    confirmation: (request, id) => readCookies(request).get(names.confirmation(id)),
+    setConfirmation(response, id, sealed) {
+      set(response, names.confirmation(id), sealed, TRANSACTION_TTL_SECONDS);
+    },
+    clearAttempt(response, id) {
+      if (!ATTEMPT_ID.test(id)) return;
+      clear(response, names.attempt(id));
+      clear(response, names.confirmation(id));
+    },
+  };
+}
+
+/** Cookies that came exactly once and hold nothing that we would not have written. */
+function readCookies(request: Request): ReadonlyMap<string, string> {
+  const cookies = new Map<string, string>();
+  const repeated = new Set<string>();
+  for (const pair of (request.headers.cookie ?? '').split(';')) {
+    const equals = pair.indexOf('=');
+    const name = pair.slice(0, Math.max(equals, 0)).trim();
+    const value = pair.slice(equals + 1).trim();
+    if (cookies.has(name)) repeated.add(name);
+    if (name !== '' && SAFE_VALUE.test(value)) cookies.set(name, value);
+  }
+  for (const name of repeated) cookies.delete(name);
+  return cookies;
+}

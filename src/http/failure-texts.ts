@@ -1,0 +1,94 @@
+/**
+ * What the public learns of a failure: a status, a sentence and a next step, fixed by its code. The tables are complete by
+ * their types; nothing from inside, and nothing that a provider or an attacker wrote, ever becomes a sentence.
+ */
+import type { FailureCode } from '../errors.ts';
+
+interface PublicFailure {
+  readonly status: number;
+  readonly sentence: string;
+  readonly nextStep: string;
+  /** Whether it is a failed sign-in, and so belongs into the audit trail. */
+  readonly isSignIn: boolean;
+}
+
+const signIn = (status: number, sentence: string, nextStep: string): PublicFailure => ({
+  status,
+  sentence,
+  nextStep,
+  isSignIn: true,
+});
+
+const request = (status: number, sentence: string, nextStep: string): PublicFailure => ({
+  status,
+  sentence,
+  nextStep,
+  isSignIn: false,
+});
+
+const INVALID_LINK = "This sign-in link isn't valid.";
+const START_OVER = 'Go back to where you came from, or start again with your e-mail address.';
+const EXPIRED = 'This sign-in has expired or was already used.';
+const START_AGAIN = 'Start again. If you already signed in, you can go straight on.';
+const NOT_ALLOWED = 'Your account may not sign in here.';
+const ASK_WITH_REFERENCE = 'Ask your administrator, and give them this reference.';
+const PROVIDER = "Your company's sign-in service didn't answer correctly.";
+const PROVIDER_NEXT = 'Try again in a moment. If it keeps happening, give your administrator this reference.';
+const UNAVAILABLE = 'Sign-in is unavailable for a moment. Nothing was lost.';
+
+export const publicFailures: { readonly [Code in FailureCode]: PublicFailure } = {
+  malformed_request: signIn(400, INVALID_LINK, START_OVER),
+  payload_too_large: signIn(413, INVALID_LINK, START_OVER),
+  unsupported_media_type: signIn(415, INVALID_LINK, START_OVER),
+  login_expired: signIn(400, EXPIRED, START_AGAIN),
+  token_expired: signIn(400, EXPIRED, START_AGAIN),
+  token_replayed: signIn(400, EXPIRED, START_AGAIN),
+  token_invalid: signIn(
+    401,
+    "We couldn't sign you in.",
+    'Start again; if it keeps happening, give your administrator this reference.',
+  ),
+  unknown_domain: signIn(
+    404,
+    "We don't know a company for this address.",
+    'Check the spelling, or use the address that your company gave you.',
+  ),
+  unknown_organization: signIn(
+    404,
+    "We don't know this company.",
+    'Check the link, or start with your e-mail address.',
+  ),
+  user_not_provisioned: signIn(403, 'Your account has not been set up yet.', ASK_WITH_REFERENCE),
+  user_disabled: signIn(403, NOT_ALLOWED, ASK_WITH_REFERENCE),
+  email_not_allowed: signIn(403, NOT_ALLOWED, ASK_WITH_REFERENCE),
+  access_denied: signIn(
+    403,
+    'The sign-in was cancelled, or refused by your company.',
+    'Start again, or ask your administrator and give them this reference.',
+  ),
+  connection_disabled: signIn(
+    403,
+    "Your company's sign-in was changed or turned off.",
+    'Start again; if it keeps happening, give your administrator this reference.',
+  ),
+  organization_disabled: signIn(403, NOT_ALLOWED, ASK_WITH_REFERENCE),
+  identity_provider_error: signIn(502, PROVIDER, PROVIDER_NEXT),
+  identity_provider_timeout: signIn(504, PROVIDER, PROVIDER_NEXT),
+  rate_limited: signIn(429, 'Too many tries.', 'Wait a minute, then try again.'),
+  temporarily_unavailable: signIn(503, UNAVAILABLE, 'Try again in a few seconds.'),
+  internal_error: request(500, UNAVAILABLE, 'Try again in a few seconds.'),
+  not_signed_in: request(401, 'You are not signed in.', 'Sign in first.'),
+  not_found: request(404, 'There is nothing here.', 'Check the address, or start at the beginning.'),
+  method_not_allowed: request(405, "This address can't be used like that.", 'Open it in a browser.'),
+};
+
+/** On the sign-in page, what is wrong with an address is said beside the field. */
+export const addressProblems: Partial<
+  Record<FailureCode, { readonly sentence: string; readonly nextStep: string }>
+> = {
+  malformed_request: {
+    sentence: "This isn't an e-mail address.",
+    nextStep: 'Type the whole address that you use at work, such as name@company.example.',
+  },
+  unknown_domain: publicFailures.unknown_domain,
+};

@@ -1,0 +1,155 @@
+/**
+ * How a request fails: one place turns whatever was thrown into an answer, one audit event and one line of the log, all
+ * with the same short reference. When the audit trail cannot be written, the answer is that we are unavailable.
+ */
+import type { Request, Response } from 'express';
+import { newReference } from '../audit/audit-event.ts';
+import { recordLoginFailure } from '../audit/audit-store.ts';
+import type { Config } from '../config.ts';
+import type { Database } from '../database/database.ts';
+import { findGatewayError, GatewayError, type FailureCode } from '../errors.ts';
+import { describeError, type Logger } from '../log.ts';
+import { transactionDigest, transactionForgettableAt } from '../login/login-transaction.ts';
+import type { Cookies } from './cookies.ts';
+import { publicFailures } from './failure-texts.ts';
+import { renderFailurePage } from './pages/failure-page.ts';
+import type { Brand } from './pages/page.ts';
+import { wantsJson } from './request-facts.ts';
+
+export interface FailureParts {
+  readonly config: Config;
+  readonly database: Database;
+  readonly cookies: Cookies;
+  readonly log: Logger;
+}
+
+/** A failure as it is shown. */
+export interface ShownFailure {
+  readonly code: FailureCode;
+  readonly reference: string;
+}
+
+/**
+ * Writes down a failure and answers with it.
+ * @param render a page in place of the general one
+ */
+export async function respondWithFailure(
+  parts: FailureParts,
+  thrown: unknown,
+  exchange: { readonly request: Request; readonly response: Response },
+  render?: (failure: ShownFailure) => string | undefined,
+): Promise<void> {
+  const { request, response } = exchange;
+  const error = asGatewayError(thrown);
+  const reference = error.context.reference ?? newReference();
+  const code = await recordFailure(parts, error, reference);
+  const { status } = publicFailures[code];
+  parts.log[status >= 500 ? 'error' : 'info'](
+    { reference, code, organizationId: error.context.organizationId, error: describeError(error) },
+    'request refused',
+  );
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  if (error.context.spentTransaction !== undefined)
+    parts.cookies.clearAttempt(response, error.context.spentTransaction.id);
+  const { retryAfterSeconds, allowedMethods } = error.context;
+  if (retryAfterSeconds !== undefined) response.set('Retry-After', String(retryAfterSeconds));
+  else if (status === 503) response.set('Retry-After', '2');
+  if (allowedMethods !== undefined) response.set('Allow', allowedMethods.join(', '));
+  response.status(status);
+  if (wantsJson(request)) sendProblem(response, { code, reference });
+  else
+    response
+      .type('html')
+      .send(render?.({ code, reference }) ?? failurePage(parts, request, { code, reference }));
+}
+
+function asGatewayError(thrown: unknown): GatewayError {
+  return findGatewayError(thrown) ?? parsingFailure(thrown) ?? new GatewayError('internal_error', {}, thrown);
+}
+
+/** Express and its parsers say with a status what was wrong with a request. */
+function parsingFailure(thrown: unknown): GatewayError | undefined {
+  const status = thrown instanceof Error ? (thrown as { status?: unknown }).status : undefined;
+  if (status === 413) return new GatewayError('payload_too_large', { reason: 'the body is too large' });
+  if (status === 415)
+    return new GatewayError('unsupported_media_type', { reason: 'the body is of another type' });
+  const isRefusal = typeof status === 'number' && status >= 400 && status < 500;
+  return isRefusal
+    ? new GatewayError('malformed_request', { reason: 'the request cannot be read' })
+    : undefined;
+}
+
+/** The code to answer with, after it was written down. */
+async function recordFailure(
+  parts: FailureParts,
+  error: GatewayError,
+  reference: string,
+): Promise<FailureCode> {
+  const { code, context } = error;
+  // While we are unavailable there is most likely nothing to write to, and nobody should wait to find out.
+  const isForTrail = publicFailures[code].isSignIn && code !== 'temporarily_unavailable';
+  if (!isForTrail || context.isRecorded === true) return publicCode(code, context.isCallback);
+  const { spentTransaction } = context;
+  const spent =
+    spentTransaction === undefined
+      ? undefined
+      : {
+          organizationId: spentTransaction.organizationId,
+          digest: transactionDigest(spentTransaction.id),
+          expiresAt: transactionForgettableAt(spentTransaction),
+        };
+  const event = { ...context, action: 'login.failed', code, reference } as const;
+  try {
+    const isFirst = await recordLoginFailure(parts.database, event, spent);
+    return isFirst ? publicCode(code, context.isCallback) : 'login_expired';
+  } catch (fault) {
+    parts.log.error(
+      { reference, code, error: describeError(fault) },
+      'a failure could not be written to the audit trail',
+    );
+    return 'temporarily_unavailable';
+  }
+}
+
+/** On a callback, nobody may learn from the answer whether a domain is known. */
+function publicCode(code: FailureCode, isCallback: boolean | undefined): FailureCode {
+  return isCallback === true && code === 'unknown_domain' ? 'token_invalid' : code;
+}
+
+function sendProblem(response: Response, { code, reference }: ShownFailure): void {
+  const { sentence, status } = publicFailures[code];
+  response
+    .type('application/problem+json')
+    .send(
+      JSON.stringify({ type: `urn:gatehouse:problem:${code}`, title: sentence, status, code, reference }),
+    );
+}
+
+function failurePage(parts: FailureParts, request: Request, { code, reference }: ShownFailure): string {
+  const { sentence, nextStep, status } = publicFailures[code];
+  const again = { label: 'Start again', href: '/login' };
+  const onward = { label: 'Continue', href: '/' };
+  const another = { label: 'Use another address', href: '/login' };
+  const actions =
+    code === 'login_expired' || code === 'token_replayed'
+      ? [again, onward]
+      : status === 403
+        ? [another]
+        : [again];
+  return renderFailurePage({
+    brand: brandOf(parts.config),
+    sentence,
+    nextStep,
+    reference,
+    actions,
+    // The address of a callback holds a token or a code; nobody else's server is told that this page was shown.
+    externalAssets: !request.path.startsWith('/sso/') && !request.path.startsWith('/v3/'),
+  });
+}
+
+export function brandOf(config: Config): Brand {
+  return { name: config.brandName, logoUrl: config.brandLogoUrl, supportUrl: config.supportUrl };
+}

@@ -1,0 +1,47 @@
+/**
+ * The page of a person who is signed in: who, at which organization, until when, and the way out.
+ * It owns the form of `POST /logout` and must not know how a session is kept.
+ */
+import { facts } from './facts.ts';
+import { html } from './html.ts';
+import type { Html } from './html.ts';
+import { renderPage } from './page.ts';
+import type { Brand } from './page.ts';
+
+interface HomePageOptions {
+  readonly brand: Brand;
+  readonly user: { readonly email: string; readonly name?: string | undefined };
+  /** The organization's name. */
+  readonly organization: string;
+  readonly expiresAt: Date;
+  readonly authenticatedAt: Date;
+}
+
+export function renderHomePage(options: HomePageOptions): string {
+  const { brand, user } = options;
+  const body = html`<h1>You are signed in</h1>
+    ${facts([
+      ...(user.name === undefined ? [] : [{ label: 'Name', value: user.name }]),
+      { label: 'Email', value: user.email },
+      { label: 'Organization', value: options.organization },
+      { label: 'Signed in', value: moment(options.authenticatedAt) },
+      { label: 'Until', value: moment(options.expiresAt) },
+    ])}
+    <form method="post" action="/logout">
+      <button class="button" type="submit">Sign out</button>
+    </form>`;
+  return renderPage({ title: 'You are signed in', brand, body });
+}
+
+/** The server cannot know where the person is, so every time is in UTC and says so. */
+function moment(time: Date): Html {
+  const words = new Intl.DateTimeFormat('en-GB', {
+    day: 'numeric',
+    month: 'short',
+    year: 'numeric',
+    hour: '2-digit',
+    minute: '2-digit',
+    timeZone: 'UTC',
+  }).format(time);
+  return html`<time datetime="${time.toISOString()}">${words} UTC</time>`;
+}

@@ -1,0 +1,50 @@
+/**
+ * Passport's part, and the only file that knows it: each request gets a strategy of its own that runs one step of the
+ * sign-in. Passport writes the request's callbacks onto the strategy that it is given, so one that two requests shared
+ * would hand one person's sign-in to the other.
+ */
+import type { Request, Response } from 'express';
+import passport from 'passport';
+import { Strategy } from 'passport-strategy';
+
+class StepStrategy extends Strategy {
+  readonly #step: () => Promise<object>;
+
+  constructor(step: () => Promise<object>) {
+    super();
+    this.#step = step;
+  }
+
+  override authenticate(): void {
+    this.#step().then(
+      (outcome) => {
+        this.success(outcome);
+      },
+      (error: unknown) => {
+        this.error(error as Error);
+      },
+    );
+  }
+}
+
+/** Runs one step of a sign-in, starting it or completing it, as this request's strategy. */
+export function runStrategy<Outcome extends object>(
+  request: Request,
+  response: Response,
+  step: () => Promise<Outcome>,
+): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    const finish = (error: unknown, outcome: unknown) => {
+      if (error !== null && error !== undefined) reject(error as Error);
+      else resolve(outcome as Outcome);
+    };
+    const authenticate = passport.authenticate(new StepStrategy(step), { session: false }, finish) as (
+      request: Request,
+      response: Response,
+      next: (error?: unknown) => void,
+    ) => void;
+    authenticate(request, response, (error) => {
+      reject(error instanceof Error ? error : new Error('passport passed the request on'));
+    });
+  });
+}

@@ -1,0 +1,70 @@
+/**
+ * How often one address block may try, and how often unknown addresses may be asked for at all. Limits count attempts,
+ * never organizations, so nobody can lock an organization out; they are generous enough for a whole company behind one
+ * address at nine o'clock.
+ */
+import type { Request } from 'express';
+import { LRUCache } from 'lru-cache';
+import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { newReference } from '../audit/audit-event.ts';
+import { GatewayError } from '../errors.ts';
+import { addressBlock } from './request-facts.ts';
+
+const ATTEMPTS_PER_MINUTE = 2_000;
+const UNKNOWN_PER_MINUTE = 3_000;
+/** A browser that keeps no cookies would be sent to and fro between its provider and us; browsers give up after 20. */
+const RESTARTS_PER_TEN_SECONDS = 8;
+
+export interface RateLimits {
+  /** @throws GatewayError `rate_limited` */
+  countAttempt(request: Request): Promise<void>;
+  /** Counts an address that nobody knows, over all who ask. @throws GatewayError `rate_limited` */
+  countUnknown(): Promise<void>;
+  /** Counts a sign-in that an unasked token restarted. @throws GatewayError `login_expired` */
+  countRestart(connectionId: string, email: string): Promise<void>;
+}
+
+export function rateLimits(enabled: boolean): RateLimits {
+  const attempts = new RateLimiterMemory({ points: ATTEMPTS_PER_MINUTE, duration: 60 });
+  const unknown = new RateLimiterMemory({ points: UNKNOWN_PER_MINUTE, duration: 60 });
+  const restarts = new RateLimiterMemory({ points: RESTARTS_PER_TEN_SECONDS, duration: 10 });
+  const events = new LRUCache<string, string>({ max: 10_000, ttl: 60_000 });
+  /** All refusals of a key within a minute are one audit event, under one reference. */
+  const limited = (key: string, retryAfterSeconds: number) => {
+    const known = events.get(key);
+    const reference = known ?? newReference();
+    events.set(key, reference, { noUpdateTTL: true });
+    return new GatewayError('rate_limited', {
+      reason: `more than the limit from ${key}`,
+      retryAfterSeconds,
+      reference,
+      isRecorded: known !== undefined,
+    });
+  };
+  return {
+    async countAttempt(request) {
+      const block = addressBlock(request.ip);
+      if (enabled) await count(attempts, block, (wait) => limited(block, wait));
+    },
+    async countUnknown() {
+      if (enabled) await count(unknown, 'all', (wait) => limited('all together', wait));
+    },
+    async countRestart(connectionId, email) {
+      const refusal = () => new GatewayError('login_expired', { reason: 'the browser keeps no cookies' });
+      await count(restarts, JSON.stringify([connectionId, email]), refusal);
+    },
+  };
+}
+
+async function count(
+  limiter: RateLimiterMemory,
+  key: string,
+  failure: (waitSeconds: number) => GatewayError,
+): Promise<void> {
+  try {
+    await limiter.consume(key);
+  } catch (error) {
+    if (!(error instanceof RateLimiterRes)) throw error;
+    throw failure(Math.max(1, Math.ceil(error.msBeforeNext / 1000)));
+  }
+}

@@ -1,0 +1,156 @@
+/**
+ * What customers' systems link to: the entry link of a portal, the redirect URI of an OpenID Provider, and the callback
+ * of a custom-JWT provider.
+ */
+import type { Request, Response } from 'express';
+import { connectionKinds } from '../connections/connection-kinds.ts';
+import { decodeCallbackToken, verifyAgainstDecoy } from '../connections/jwt-callback/callback-token.ts';
+import { GatewayError } from '../errors.ts';
+import { completeLogin } from '../login/complete-login.ts';
+import type { LoginTransaction } from '../login/login-transaction.ts';
+import { restartLogin } from '../login/restart-login.ts';
+import { routeOrganization } from '../login/route-login.ts';
+import { startLogin } from '../login/start-login.ts';
+import { canonicalDomain, type DomainName } from '../organizations/domain-name.ts';
+import { canonicalEmail } from '../organizations/email-address.ts';
+import { seeOther } from './app-answers.ts';
+import { finishInBrowser, openAttempts, previousDigest, rememberAttempt } from './browser-login.ts';
+import { returnToOf } from './login-routes.ts';
+import type { HttpParts } from './parts.ts';
+import { runStrategy } from './passport-login.ts';
+import { isFromAnotherSite } from './request-facts.ts';
+
+/** `GET /sso/{organization}` */
+export function startFromEntryLink(parts: HttpParts) {
+  return async (request: Request, response: Response): Promise<void> => {
+    const started = await runStrategy(request, response, async () => {
+      const route = await routeOrganization(parts.login.directory, String(request.params['organization']));
+      return startLogin(parts.login, {
+        route,
+        loginHint: canonicalEmail(request.query['login_hint'])?.address,
+        returnTo: returnToOf(parts, request.query['return_to']),
+        isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
+      });
+    });
+    rememberAttempt(parts, { request, response }, started.transaction);
+    seeOther(response, started.redirectUrl.href);
+  };
+}
+
+/** Parameters of an authorization response (RFC 6749 section 4.1.2, RFC 9207), none of which may come twice. */
+const ONCE = ['code', 'state', 'iss', 'error'];
+
+/** `GET /sso/oidc/{connection_id}/callback` */
+export function completeOidc(parts: HttpParts) {
+  return async (request: Request, response: Response): Promise<void> => {
+    const connectionId = String(request.params['connection_id']);
+    const repeated = ONCE.find((name) => Array.isArray(request.query[name]));
+    if (repeated !== undefined)
+      throw new GatewayError('malformed_request', { reason: `${repeated} comes twice` });
+    const { state } = request.query;
+    const transaction = openAttempts(parts, request).find(
+      (attempt) => attempt.secrets.state === state && attempt.connectionId === connectionId,
+    );
+    if (transaction === undefined) {
+      throw new GatewayError('login_expired', { reason: 'no attempt of this browser has this state here' });
+    }
+    await complete(parts, { request, response }, { transaction, path: `/sso/oidc/${connectionId}/callback` });
+  };
+}
+
+/** `GET /v3/api/user/sso/{domain}/authenticate?token=` */
+export function completeJwtCallback(parts: HttpParts) {
+  return async (request: Request, response: Response): Promise<void> => {
+    const token = tokenOf(request);
+    // Before anything is known of the domain, so that the answer says nothing of it either.
+    decodeCallbackToken(token);
+    const domain = callbackDomain(request);
+    const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
+    const attempt = openAttempts(parts, request).find(
+      ({ organizationId }) => organizationId === entry?.organization.id,
+    );
+    const connection =
+      entry?.connections.find(({ id }) => id === attempt?.connectionId) ??
+      entry?.connections.find(({ kind }) => kind === 'jwt-callback');
+    if (
+      domain === undefined ||
+      entry === undefined ||
+      (connection?.kind !== 'jwt-callback' && attempt === undefined)
+    ) {
+      return refuseUnknown(token);
+    }
+    const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
+    if (attempt !== undefined) {
+      await complete(parts, { request, response }, { transaction: attempt, path });
+    } else if (connection !== undefined) {
+      const started = await runStrategy(request, response, () =>
+        restartLogin(parts.login, {
+          entry,
+          connection,
+          domain,
+          callback: { url: callbackUrl(parts, request, path) },
+          isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
+          countRestart: parts.limits.countRestart,
+        }),
+      );
+      rememberAttempt(parts, { request, response }, started.transaction);
+      seeOther(response, started.redirectUrl.href);
+    }
+  };
+}
+
+/** Takes as long as for a known domain, and ends the same. */
+function refuseUnknown(token: string): never {
+  try {
+    verifyAgainstDecoy(token);
+  } catch (error) {
+    if (error instanceof GatewayError && error.code !== 'token_invalid') throw error;
+  }
+  throw new GatewayError('unknown_domain', { reason: 'nobody has a custom JWT connection for it' });
+}
+
+/** @throws GatewayError `malformed_request` unless there is exactly one parameter that is, or looks like, the token */
+function tokenOf(request: Request): string {
+  const names = Object.keys(request.query).filter((name) => /^token\b/i.test(name));
+  const { token } = request.query;
+  if (names.length !== 1 || typeof token !== 'string' || token === '') {
+    throw new GatewayError('malformed_request', { reason: 'there must be one token' });
+  }
+  return token;
+}
+
+const LONGEST_DOMAIN = 255;
+/** Characters that no spelling of a domain has, and that some other part of a system might act upon. */
+const DANGEROUS = /[\p{Cc}/\\@]/u;
+
+/** @throws GatewayError `malformed_request` for what was never meant as a domain */
+function callbackDomain(request: Request): DomainName | undefined {
+  const text = String(request.params['domain']);
+  if (text.length > LONGEST_DOMAIN || DANGEROUS.test(text)) {
+    throw new GatewayError('malformed_request', { reason: 'the path holds no domain' });
+  }
+  return canonicalDomain(text);
+}
+
+async function complete(
+  parts: HttpParts,
+  { request, response }: { readonly request: Request; readonly response: Response },
+  { transaction, path }: { readonly transaction: LoginTransaction; readonly path: string },
+): Promise<void> {
+  const outcome = await runStrategy(request, response, () =>
+    completeLogin(parts.login, {
+      callback: { url: callbackUrl(parts, request, path) },
+      transaction,
+      previousDigest: previousDigest(parts, request),
+    }),
+  );
+  finishInBrowser(parts, response, { transaction, outcome });
+}
+
+/** The callback as the provider was given it, with what came; the request's Host has no say. */
+function callbackUrl(parts: HttpParts, request: Request, path: string): URL {
+  const url = new URL(path, parts.config.publicUrl);
+  const query = request.originalUrl.indexOf('?');
+  url.search = query < 0 ? '' : request.originalUrl.slice(query);
+  return url;
+}

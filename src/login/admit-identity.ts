@@ -1,0 +1,49 @@
+/**
+ * Steps 4 and 5 of the flow: may this identity in, and as whom. The boundary between organizations is here: an address is
+ * admitted only if this very organization proved its domain, and a user is only ever looked for inside it. The question
+ * is asked in SQL (admission-store.ts), in the same statement that opens the session; here is what its answers mean.
+ */
+import type { FailureCode } from '../errors.ts';
+
+/** The answers, in the order in which they are looked for. */
+export type Admission =
+  | 'connection_missing'
+  | 'connection_disabled'
+  | 'connection_changed'
+  | 'organization_disabled'
+  | 'domain_not_proved'
+  | 'user_disabled'
+  | 'address_taken'
+  | 'identity_conflict'
+  | 'user_unknown'
+  | 'admitted';
+
+interface AdmissionRefusal {
+  readonly code: FailureCode;
+  /** For the operator. */
+  readonly reason: string;
+}
+
+export const admissionRefusals: { readonly [Answer in Exclude<Admission, 'admitted'>]: AdmissionRefusal } = {
+  connection_missing: { code: 'connection_disabled', reason: 'the connection was removed' },
+  connection_disabled: { code: 'connection_disabled', reason: 'the connection is disabled' },
+  connection_changed: {
+    code: 'connection_disabled',
+    reason: 'the connection was changed after the sign-in started',
+  },
+  organization_disabled: { code: 'organization_disabled', reason: 'the organization is disabled' },
+  domain_not_proved: {
+    code: 'email_not_allowed',
+    reason: "the organization has not proved the address's domain",
+  },
+  user_disabled: { code: 'user_disabled', reason: 'the user is disabled' },
+  address_taken: {
+    code: 'email_not_allowed',
+    reason: 'the person has a new address, and another user has it',
+  },
+  identity_conflict: {
+    code: 'email_not_allowed',
+    reason: 'identity conflict: the user of this address signs in here with another subject',
+  },
+  user_unknown: { code: 'user_not_provisioned', reason: 'there is no user of this address' },
+};

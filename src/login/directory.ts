@@ -1,0 +1,92 @@
+/**
+ * Where an address, a slug or a connection leads, from memory while the change feed lives. What was read before a change
+ * is dropped with it; while the feed is down every question goes to the database.
+ */
+import { LRUCache } from 'lru-cache';
+import { isId } from '../connections/connection-store.ts';
+import type { Change, ChangeFeed } from '../database/change-feed.ts';
+import type { Database } from '../database/database.ts';
+import type { DomainName } from '../organizations/domain-name.ts';
+import { findDirectoryEntry, type DirectoryEntry, type DirectoryKey } from './directory-store.ts';
+
+export interface Directory {
+  /** By a proved domain, compared exactly. */
+  byDomain(name: DomainName): Promise<DirectoryEntry | undefined>;
+  bySlug(slug: string): Promise<DirectoryEntry | undefined>;
+  byConnection(id: string): Promise<DirectoryEntry | undefined>;
+}
+
+const MOST_KEYS = 100_000;
+const MOST_ENTRIES = 20_000;
+const KEY_OF_TABLE: Readonly<Record<string, DirectoryKey>> = {
+  domains: 'domain',
+  organizations: 'slug',
+  connections: 'connection',
+};
+
+export function openDirectory(database: Database, feed: ChangeFeed): Directory {
+  const directory = new CachedDirectory(database, feed);
+  feed.subscribe((change) => {
+    directory.forget(change);
+  });
+  return {
+    byDomain: (name) => directory.find('domain', name),
+    bySlug: (slug) => directory.find('slug', slug),
+    byConnection: (id) => (isId(id) ? directory.find('connection', id) : Promise.resolve(undefined)),
+  };
+}
+
+class CachedDirectory {
+  readonly #database: Database;
+  readonly #feed: ChangeFeed;
+  /** Key to organization id; the empty string for a key that leads nowhere. */
+  readonly #ids = new LRUCache<string, string>({ max: MOST_KEYS });
+  readonly #entries = new LRUCache<string, DirectoryEntry>({ max: MOST_ENTRIES });
+  /** Reads under way, so that a thousand people of one company ask once. */
+  readonly #reading = new Map<string, Promise<DirectoryEntry | undefined>>();
+
+  constructor(database: Database, feed: ChangeFeed) {
+    this.#database = database;
+    this.#feed = feed;
+  }
+
+  find(key: DirectoryKey, value: string): Promise<DirectoryEntry | undefined> {
+    const name = `${key} ${value}`;
+    if (this.#feed.isAlive()) {
+      const id = this.#ids.get(name);
+      if (id === '') return Promise.resolve(undefined);
+      const entry = id === undefined ? undefined : this.#entries.get(id);
+      if (entry !== undefined) return Promise.resolve(entry);
+    }
+    const epoch = this.#feed.epoch();
+    // A read that began before a change must not answer who asks after it.
+    const flight = `${epoch} ${name}`;
+    const reading =
+      this.#reading.get(flight) ??
+      this.#read(key, value, epoch).finally(() => {
+        this.#reading.delete(flight);
+      });
+    this.#reading.set(flight, reading);
+    return reading;
+  }
+
+  async #read(key: DirectoryKey, value: string, epoch: number): Promise<DirectoryEntry | undefined> {
+    const entry = await findDirectoryEntry(this.#database, key, value);
+    if (this.#feed.isAlive() && this.#feed.epoch() === epoch) {
+      this.#ids.set(`${key} ${value}`, entry?.organization.id ?? '');
+      if (entry !== undefined) this.#entries.set(entry.organization.id, entry);
+    }
+    return entry;
+  }
+
+  forget(change: Change | undefined): void {
+    if (change === undefined) {
+      this.#ids.clear();
+      this.#entries.clear();
+      return;
+    }
+    this.#entries.delete(change.organizationId);
+    const key = KEY_OF_TABLE[change.table];
+    if (key !== undefined) this.#ids.delete(`${key} ${change.key}`);
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * Which way an address would go and why, without signing in. It asks what a sign-in asks, so what it says is what
+ * would happen, up to what only the provider knows.
+ */
+import type { Connection } from '../connections/connection.ts';
+import { connectionKinds } from '../connections/connection-kinds.ts';
+import type { Database } from '../database/database.ts';
+import type { FailureCode } from '../errors.ts';
+import { canonicalDomain } from '../organizations/domain-name.ts';
+import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
+import { listDomains } from '../organizations/organization-store.ts';
+import { askAdmission } from './admission-store.ts';
+import { admissionRefusals } from './admit-identity.ts';
+import { findDirectoryEntry, type DirectoryEntry } from './directory-store.ts';
+import { activeConnection } from './route-login.ts';
+
+export interface Explanation {
+  /** As it was asked. */
+  readonly asked: string;
+  readonly outcome: 'signs_in' | 'refused';
+  /** Reason code of a refusal. */
+  readonly code?: FailureCode;
+  readonly email?: string;
+  readonly domain?: string;
+  readonly organization?: { readonly slug: string; readonly name: string; readonly enabled: boolean };
+  readonly connection?: { readonly id: string; readonly kind: Connection['kind']; readonly status: string };
+  /** What was decided, step by step, in words for the operator. */
+  readonly steps: readonly string[];
+}
+
+export async function explainLogin(database: Database, asked: string): Promise<Explanation> {
+  const email = canonicalEmail(asked);
+  if (email === undefined) {
+    const steps = ['This is not an e-mail address that Gatehouse accepts.'];
+    const domain = canonicalDomain(asked);
+    if (domain !== undefined) steps.push(`It is a domain. Ask with an address: explain someone@${domain}`);
+    return { asked, outcome: 'refused', code: 'malformed_request', steps };
+  }
+  const found = { asked, email: email.address, domain: email.domain };
+  const entry = await findDirectoryEntry(database, 'domain', email.domain);
+  if (entry === undefined) {
+    return {
+      ...found,
+      outcome: 'refused',
+      code: 'unknown_domain',
+      steps: [await whyNobody(database, email)],
+    };
+  }
+  const { organization } = entry;
+  return { ...found, organization, ...(await explainEntry(database, entry, email)) };
+}
+
+async function whyNobody(database: Database, { domain }: ParsedEmail): Promise<string> {
+  const claimed = (await listDomains(database)).some(({ name }) => name === domain);
+  return claimed
+    ? `The domain ${domain} is claimed but not verified, so it routes nobody. Verify it: domain add <organization> ${domain} --verified`
+    : `No organization has the domain ${domain}. Domains are compared exactly: a parent domain does not count.`;
+}
+
+async function explainEntry(
+  database: Database,
+  entry: DirectoryEntry,
+  email: ParsedEmail,
+): Promise<Omit<Explanation, 'asked'>> {
+  const { organization } = entry;
+  const steps = [
+    `The domain ${email.domain} is verified and belongs to ${organization.slug} (${organization.name}).`,
+  ];
+  if (!organization.enabled) {
+    steps.push(`The organization is disabled. Enable it: org enable ${organization.slug}`);
+    return { outcome: 'refused', code: 'unknown_domain', steps };
+  }
+  const connection = activeConnection(entry);
+  if (connection === undefined) {
+    const [disabled] = entry.connections;
+    steps.push(
+      disabled === undefined
+        ? `The organization has no connection. Add one: connection add ${organization.slug} oidc ...`
+        : `Its connection is disabled. Enable it: connection enable ${disabled.id}`,
+    );
+    return { outcome: 'refused', code: 'unknown_domain', steps };
+  }
+  const { id, kind, status } = connection;
+  steps.push(
+    `Its active connection is ${id} (${connectionKinds[kind].label}): the person is sent there to sign in.`,
+  );
+  const { answer, userExists } = await askAdmission(database, connection, email);
+  if (answer !== 'admitted') {
+    const { code, reason } = admissionRefusals[answer];
+    steps.push(`After signing in there, the person is refused: ${reason}.`);
+    if (answer === 'user_unknown') steps.push(`Add the user: user add ${organization.slug} ${email.address}`);
+    return { outcome: 'refused', code, connection: { id, kind, status }, steps };
+  }
+  steps.push(
+    userExists
+      ? 'The user exists and may sign in.'
+      : 'The user does not exist yet and is created at the first sign-in (just-in-time).',
+  );
+  return { outcome: 'signs_in', connection: { id, kind, status }, steps };
+}

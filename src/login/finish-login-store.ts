@@ -1,0 +1,123 @@
+/**
+ * Step 6 of the flow, the one place that opens sessions: in one statement, and so in one transaction and one round trip,
+ * asks for admission, uses up what may be used once, finds or makes the user and the identity, ends the browser's previous
+ * session, opens the new one and writes the audit event. Each part reads the one before it: where one yields no row,
+ * nothing after it happens.
+ */
+import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
+import { ADMISSION, type AdmissionQuestion } from './admission-store.ts';
+import type { Admission } from './admit-identity.ts';
+
+export interface FinishLogin extends AdmissionQuestion {
+  readonly name: string | null;
+  /** Digests are hexadecimal. */
+  readonly uses: readonly {
+    readonly purpose: string;
+    readonly digest: string;
+    readonly expiresAtSeconds: number;
+  }[];
+  readonly sessionDigest: Buffer;
+  readonly sessionTtlSeconds: number;
+  readonly sessionIdleTtlSeconds: number;
+  /** The session that this browser had until now. */
+  readonly previousDigest: Buffer | null;
+}
+
+export interface FinishedLogin {
+  readonly answer: Admission;
+  /** Purposes that were not used before. */
+  readonly used: readonly string[];
+  readonly sessionId: string | null;
+}
+
+const FINISH = `
+  WITH ${ADMISSION},
+  used AS (
+    INSERT INTO single_use_tokens (organization_id, purpose, digest, expires_at)
+    SELECT CAST(:organizationId AS uuid), u.purpose, decode(u.digest, 'hex'), to_timestamp(u."expiresAtSeconds")
+    FROM admission, jsonb_to_recordset(CAST(:uses AS jsonb)) AS u(purpose text, digest text, "expiresAtSeconds" float8)
+    WHERE admission.answer = 'admitted'
+    ORDER BY u.purpose, u.digest
+    ON CONFLICT DO NOTHING
+    RETURNING purpose
+  ),
+  fresh AS (
+    SELECT FROM admission
+    WHERE answer = 'admitted' AND (SELECT count(*) FROM used) = jsonb_array_length(CAST(:uses AS jsonb))
+  ),
+  created AS (
+    INSERT INTO users (organization_id, email, name)
+    SELECT CAST(:organizationId AS uuid), CAST(:email AS text), CAST(:name AS text) FROM fresh
+    WHERE NOT EXISTS (SELECT FROM linked) AND NOT EXISTS (SELECT FROM named)
+    -- Somebody else's first sign-in of the same person may be creating it: then take that row.
+    ON CONFLICT (organization_id, email) DO UPDATE SET email = excluded.email
+    RETURNING id, disabled_at
+  ),
+  person AS (
+    SELECT coalesce((SELECT id FROM linked), (SELECT id FROM named),
+                    (SELECT id FROM created WHERE disabled_at IS NULL)) AS id
+    FROM fresh
+  ),
+  updated AS (
+    UPDATE users u SET email = :email, name = coalesce(u.name, CAST(:name AS text))
+    FROM person WHERE u.organization_id = :organizationId AND u.id = person.id
+      AND (u.email <> :email OR (u.name IS NULL AND CAST(:name AS text) IS NOT NULL))
+    RETURNING u.id
+  ),
+  identity AS (
+    INSERT INTO identities (organization_id, connection_id, subject, user_id)
+    SELECT CAST(:organizationId AS uuid), CAST(:connectionId AS uuid), CAST(:subject AS text), person.id
+    FROM person WHERE person.id IS NOT NULL AND NOT EXISTS (SELECT FROM linked)
+    ON CONFLICT (connection_id, subject) DO UPDATE SET subject = excluded.subject
+    RETURNING user_id
+  ),
+  previous AS (
+    DELETE FROM sessions USING person WHERE secret_digest = :previousDigest AND person.id IS NOT NULL
+  ),
+  session AS (
+    INSERT INTO sessions (secret_digest, organization_id, user_id, connection_id, idle_expires_at, expires_at)
+    SELECT CAST(:sessionDigest AS bytea), CAST(:organizationId AS uuid), person.id, CAST(:connectionId AS uuid),
+           now() + make_interval(secs => CAST(:sessionIdleTtlSeconds AS float8)),
+           now() + make_interval(secs => CAST(:sessionTtlSeconds AS float8))
+    FROM person
+    WHERE person.id = coalesce((SELECT id FROM linked), (SELECT user_id FROM identity))
+    RETURNING id, user_id
+  ),
+  events AS (
+    INSERT INTO audit_events (action, outcome, organization_id, connection_id, user_id, email)
+    SELECT happened.action, 'success', CAST(:organizationId AS uuid), CAST(:connectionId AS uuid),
+           happened.user_id, CAST(:email AS text)
+    FROM (
+      SELECT 1 AS rank, 'user.added' AS action, session.user_id FROM created JOIN session ON session.user_id = created.id
+      UNION ALL
+      SELECT 2, 'user.email_changed', updated.id FROM updated JOIN linked ON linked.id = updated.id
+      WHERE linked.email <> :email
+      UNION ALL
+      SELECT 3, 'login.succeeded', session.user_id FROM session
+    ) AS happened
+    ORDER BY rank
+  )
+  SELECT admission.answer, ARRAY(SELECT purpose FROM used) AS used, (SELECT id FROM session) AS "sessionId"
+  FROM admission`;
+
+const MOST_TRIES = 3;
+/** Serialization failure, deadlock, and a row that appeared between our look and our write. */
+const WORTH_ANOTHER_TRY: ReadonlySet<string | undefined> = new Set(['40001', '40P01', UNIQUE_VIOLATION]);
+
+/** @throws GatewayError `temporarily_unavailable`; nothing was written then, or everything was */
+export async function finishLogin(database: Database, login: FinishLogin): Promise<FinishedLogin> {
+  const bindings = { ...login, uses: JSON.stringify(login.uses) };
+  for (let tries = 1; ; tries++) {
+    try {
+      const { rows } = await database.run((db) =>
+        db.raw<{ rows: FinishedLogin[] }>(FINISH, bindings).options({ name: 'finish-login' }),
+      );
+      const [row] = rows;
+      if (row === undefined) throw new Error('the statement that finishes a sign-in has no answer');
+      return row;
+    } catch (error) {
+      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+      if (tries >= MOST_TRIES || !WORTH_ANOTHER_TRY.has(sqlState(cause))) throw error;
+    }
+  }
+}

@@ -1,0 +1,18 @@
+/** What the flow is made of: handed in, so that a test runs the same flow with a clock or a provider of its own. */
+import type { OpenConnectors } from '../connections/open-connectors.ts';
+import type { Database } from '../database/database.ts';
+import type { SecretBox } from '../secret-box.ts';
+import type { Directory } from './directory.ts';
+
+export interface LoginParts {
+  readonly database: Database;
+  readonly directory: Directory;
+  readonly connectors: OpenConnectors;
+  readonly secrets: SecretBox;
+  /** Origin of this gateway. */
+  readonly publicUrl: string;
+  readonly sessionTtlSeconds: number;
+  readonly sessionIdleTtlSeconds: number;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+}

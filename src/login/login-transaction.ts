@@ -1,0 +1,75 @@
+/**
+ * One attempt to sign in, in flight. It lives in an encrypted cookie of the browser that started it, so starting writes
+ * nothing and nobody can fill the database by asking; what is stored is only that it was used. Each attempt has a
+ * cookie of its own, and a browser keeps the newest five, so that tabs do not get in each other's way.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import type { LoginSecrets } from '../connections/connector.ts';
+import type { SecretBox } from '../secret-box.ts';
+
+export const TRANSACTION_TTL_SECONDS = 600;
+export const MOST_TRANSACTIONS = 5;
+
+const transactionShape = z.object({
+  id: z.string(),
+  organizationId: z.string(),
+  connectionId: z.string(),
+  /** Revision of the connection that the sign-in was started with. */
+  revision: z.number(),
+  secrets: z.object({ state: z.string(), nonce: z.string(), codeVerifier: z.string() }),
+  typedEmail: z.string().optional(),
+  returnTo: z.string().optional(),
+  /** Whether another site may have started it without the person's doing. */
+  isFromAnotherSite: z.boolean(),
+  startedAtSeconds: z.number(),
+});
+
+export type LoginTransaction = Readonly<z.infer<typeof transactionShape>>;
+
+export type NewLoginTransaction = Omit<LoginTransaction, 'id' | 'secrets'>;
+
+const random = (bytes: number) => randomBytes(bytes).toString('base64url');
+
+export function newTransaction(transaction: NewLoginTransaction): LoginTransaction {
+  const secrets: LoginSecrets = { state: random(32), nonce: random(32), codeVerifier: random(32) };
+  return { ...transaction, id: random(12), secrets };
+}
+
+export function sealTransaction(secrets: SecretBox, transaction: LoginTransaction): string {
+  return secrets.seal('login-transaction', transaction.id, JSON.stringify(transaction));
+}
+
+/**
+ * The attempts of a browser that are still good, newest first.
+ * @param cookies id of each attempt to its sealed transaction; what does not open counts as absent
+ */
+export function openTransactions(
+  secrets: SecretBox,
+  cookies: ReadonlyMap<string, string>,
+  nowSeconds: number,
+): readonly LoginTransaction[] {
+  const opened: LoginTransaction[] = [];
+  for (const [id, sealed] of cookies) {
+    const text = secrets.open('login-transaction', id, sealed);
+    const parsed = text === undefined ? undefined : transactionShape.safeParse(JSON.parse(text));
+    if (parsed?.success === true && isInTime(parsed.data, nowSeconds)) opened.push(parsed.data);
+  }
+  return opened.sort((a, b) => b.startedAtSeconds - a.startedAtSeconds);
+}
+
+function isInTime({ startedAtSeconds }: LoginTransaction, nowSeconds: number): boolean {
+  return nowSeconds < startedAtSeconds + TRANSACTION_TTL_SECONDS;
+}
+
+/** What is stored of a transaction that was used. */
+export function transactionDigest(id: string): Buffer {
+  return createHash('sha256').update(id).digest();
+}
+
+/** When nothing could take the transaction for a fresh one any more, with room for clocks that differ. */
+export function transactionForgettableAt({
+  startedAtSeconds,
+}: Pick<LoginTransaction, 'startedAtSeconds'>): Date {
+  return new Date((startedAtSeconds + 2 * TRANSACTION_TTL_SECONDS) * 1000);
+}

@@ -1,0 +1,49 @@
+/** Starts a sign-in: a transaction for the browser, a redirect for the provider, and no write anywhere. */
+import { connectionKinds } from '../connections/connection-kinds.ts';
+import { GatewayError } from '../errors.ts';
+import { withinDeadline } from '../outbound/deadline.ts';
+import type { LoginParts } from './login-parts.ts';
+import { newTransaction, type LoginTransaction } from './login-transaction.ts';
+import type { Route } from './route-login.ts';
+
+export interface LoginStart {
+  readonly route: Route;
+  /** Address to spare the person typing it at the provider; it need not have been typed here. */
+  readonly loginHint: string | undefined;
+  /** A place that return-to.ts accepted. */
+  readonly returnTo: string | undefined;
+  readonly isFromAnotherSite: boolean;
+}
+
+export interface StartedLogin {
+  readonly redirectUrl: URL;
+  readonly transaction: LoginTransaction;
+}
+
+/** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
+export async function startLogin(parts: LoginParts, start: LoginStart): Promise<StartedLogin> {
+  const { organization, connection, domain, email } = start.route;
+  const transaction = newTransaction({
+    organizationId: organization.id,
+    connectionId: connection.id,
+    revision: connection.revision,
+    isFromAnotherSite: start.isFromAnotherSite,
+    startedAtSeconds: parts.now() / 1000,
+    ...(email === undefined ? {} : { typedEmail: email }),
+    ...(start.returnTo === undefined ? {} : { returnTo: start.returnTo }),
+  });
+  const callbackUrl = new URL(
+    connectionKinds[connection.kind].callbackPath(connection, domain),
+    parts.publicUrl,
+  );
+  try {
+    const { url } = await withinDeadline(async () => {
+      const connector = await parts.connectors.open(connection);
+      return connector.begin(transaction.secrets, { callbackUrl, loginHint: start.loginHint });
+    });
+    return { redirectUrl: url, transaction };
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    throw error.with({ organizationId: organization.id, connectionId: connection.id });
+  }
+}

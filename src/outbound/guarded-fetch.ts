@@ -1,0 +1,91 @@
+/**
+ * The only way out of the process. Every call to a customer's provider has a deadline for all of it, a limit on the
+ * size of what it brings after decompression, and no redirects; it uses https unless private networks are allowed.
+ * Faults become `identity_provider_error` or `identity_provider_timeout`, with the reason for the operator.
+ */
+import { GatewayError } from '../errors.ts';
+import { currentDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
+
+/** Largest body in bytes, after decompression. */
+const LARGEST_BODY = 256 * 1024;
+
+export type GuardedFetch = (url: string | URL, options?: RequestInit) => Promise<Response>;
+
+export interface OutboundPolicy {
+  /** Whether http, loopback and private addresses may be reached. */
+  readonly allowPrivateNetworks: boolean;
+  readonly fetch?: typeof fetch;
+}
+
+/** Why a URL may not be called, in words for the operator; undefined if it may. */
+export function urlObjection(text: string, policy: OutboundPolicy): string | undefined {
+  if (!URL.canParse(text)) return 'is not a URL';
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && policy.allowPrivateNetworks)) {
+    return policy.allowPrivateNetworks ? 'must be an http or https URL' : 'must be an https URL';
+  }
+  if (url.username !== '' || url.password !== '') return 'must not hold a user name or password';
+  if (url.hash !== '' || text.includes('#')) return 'must not have a fragment';
+  if (text.includes('\\')) return 'must not have a backslash';
+  return undefined;
+}
+
+export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
+  const send = policy.fetch ?? fetch;
+  return async (target, options = {}) => {
+    const url = String(target);
+    const objection = urlObjection(url, policy);
+    if (objection !== undefined)
+      throw new GatewayError('identity_provider_error', { reason: `the URL ${objection}` });
+    const signals = [AbortSignal.timeout(OUTBOUND_DEADLINE_MS), currentDeadline(), options.signal];
+    const signal = AbortSignal.any(signals.filter((item) => item !== undefined && item !== null));
+    try {
+      const response = await send(url, { ...options, redirect: 'manual', signal });
+      return await withinLimits(response);
+    } catch (error) {
+      if (error instanceof GatewayError) throw error;
+      if (signal.aborted)
+        throw new GatewayError('identity_provider_timeout', { reason: 'no answer in time' }, error);
+      throw new GatewayError('identity_provider_error', { reason: networkReason(error) }, error);
+    }
+  };
+}
+
+/** The response with its body read whole, so that the deadline and the limit cover it. */
+async function withinLimits(response: Response): Promise<Response> {
+  const refuse = async (reason: string): Promise<never> => {
+    await response.body?.cancel().catch(() => undefined);
+    throw new GatewayError('identity_provider_error', { reason });
+  };
+  if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
+    return refuse('the provider answered with a redirect, which is not followed');
+  }
+  if (response.headers.get('content-encoding')?.includes(',') === true) {
+    return refuse('the answer is encoded more than once');
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  if (response.body !== null) {
+    const reader = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      size += part.value.byteLength;
+      if (size > LARGEST_BODY) {
+        await reader.cancel().catch(() => undefined);
+        throw new GatewayError('identity_provider_error', { reason: 'the answer is larger than 256 KiB' });
+      }
+      chunks.push(part.value);
+    }
+  }
+  const { status, statusText, headers } = response;
+  const hasNoBody = status === 204 || status === 205;
+  return new Response(hasNoBody ? null : Buffer.concat(chunks), { status, statusText, headers });
+}
+
+/** A system's error code says enough; its message may quote the address. */
+function networkReason(error: unknown): string {
+  for (let current = error; current instanceof Error; current = current.cause) {
+    const { code } = current as NodeJS.ErrnoException;
+    if (code !== undefined) return `the connection failed (${code})`;
+  }
+  return 'the connection failed';
+}

@@ -1,0 +1,111 @@
+/**
+ * Secrets at rest and in cookies: AES-256-GCM under a key derived for one purpose (HKDF, RFC 5869). The purpose and
+ * the place where a value belongs are authenticated with it, so that nothing sealed for one use opens in another.
+ * The first of the configured keys seals, all of them open.
+ */
+import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** What a sealed value is for. A value sealed for one purpose never opens for another. */
+export type SealPurpose = 'client-secret' | 'login-transaction' | 'login-confirmation';
+
+/** Keys from SECRET_KEY: base64 of 32 bytes each, comma separated; undefined if any is not. */
+export function parseSecretKeys(text: string): readonly Buffer[] | undefined {
+  const keys = text.split(',').map((item) => Buffer.from(item.trim(), 'base64'));
+  return keys.every((key) => key.length === KEY_BYTES) ? keys : undefined;
+}
+
+/** The key of a first try: made once in `dataDir`, readable by its owner alone, and found again afterwards. */
+function developmentKey(dataDir: string): Buffer {
+  mkdirSync(dataDir, { recursive: true });
+  const file = join(dataDir, 'secret-key');
+  try {
+    writeFileSync(file, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  const [key] = parseSecretKeys(readFileSync(file, 'utf8')) ?? [];
+  if (key === undefined) throw new Error(`${file} does not hold a key; remove it to make a new one`);
+  return key;
+}
+
+/** The box of a configuration: its keys, or on loopback the development key. */
+export function openSecretBox(config: {
+  readonly secretKeys: readonly Buffer[] | undefined;
+  readonly dataDir: string;
+}): SecretBox {
+  return new SecretBox(config.secretKeys ?? [developmentKey(config.dataDir)]);
+}
+
+/** Names a key in what it sealed, without saying anything about it. */
+function keyId(key: Buffer): string {
+  return createHash('sha256').update('gatehouse key id').update(key).digest('base64url').slice(0, 8);
+}
+
+export class SecretBox {
+  readonly #keys: ReadonlyMap<string, Buffer>;
+  readonly #currentKeyId: string;
+  readonly #derived = new Map<string, Buffer>();
+
+  constructor(keys: readonly Buffer[]) {
+    const [first] = keys;
+    if (first === undefined) throw new Error('a secret box needs a key');
+    this.#keys = new Map(keys.map((key) => [keyId(key), key]));
+    this.#currentKeyId = keyId(first);
+  }
+
+  /**
+   * Encrypts `plaintext` for one purpose and one place.
+   * @param place what the value belongs to (an organization and connection, a cookie's name)
+   * @returns `<key id>.<base64url of nonce, ciphertext and tag>`
+   */
+  seal(purpose: SealPurpose, place: string, plaintext: string): string {
+    const nonce = randomBytes(NONCE_BYTES);
+    const cipher = createCipheriv('aes-256-gcm', this.#keyFor(this.#currentKeyId, purpose), nonce);
+    cipher.setAAD(Buffer.from(JSON.stringify([purpose, place])));
+    const sealed = Buffer.concat([
+      nonce,
+      cipher.update(plaintext, 'utf8'),
+      cipher.final(),
+      cipher.getAuthTag(),
+    ]);
+    return `${this.#currentKeyId}.${sealed.toString('base64url')}`;
+  }
+
+  /** The plaintext, or undefined for anything that was not sealed here for this purpose and place. */
+  open(purpose: SealPurpose, place: string, sealed: string): string | undefined {
+    const dot = sealed.indexOf('.');
+    const id = sealed.slice(0, Math.max(dot, 0));
+    const bytes = Buffer.from(sealed.slice(dot + 1), 'base64url');
+    if (!this.#keys.has(id) || bytes.length < NONCE_BYTES + TAG_BYTES) return undefined;
+    const nonce = bytes.subarray(0, NONCE_BYTES);
+    const decipher = createDecipheriv('aes-256-gcm', this.#keyFor(id, purpose), nonce, {
+      authTagLength: TAG_BYTES,
+    });
+    decipher.setAAD(Buffer.from(JSON.stringify([purpose, place])));
+    decipher.setAuthTag(bytes.subarray(-TAG_BYTES));
+    try {
+      return (
+        decipher.update(bytes.subarray(NONCE_BYTES, -TAG_BYTES), undefined, 'utf8') + decipher.final('utf8')
+      );
+    } catch {
+      return undefined;
+    }
+  }
+
+  #keyFor(id: string, purpose: SealPurpose): Buffer {
+    const name = `${id} ${purpose}`;
+    const known = this.#derived.get(name);
+    if (known !== undefined) return known;
+    const key = this.#keys.get(id);
+    if (key === undefined) throw new Error(`no key ${id}`);
+    const derived = Buffer.from(hkdfSync('sha256', key, '', `gatehouse ${purpose}`, KEY_BYTES));
+    this.#derived.set(name, derived);
+    return derived;
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * A session: a browser signed in at Gatehouse. Its secret is 256 bits of randomness in the browser's cookie; what is
+ * stored is a digest, so that nobody who reads the database can sign in with what they find there.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import type { ConnectionKind } from '../connections/connection.ts';
+
+const SECRET_BYTES = 32;
+const SECRET = /^[A-Za-z0-9_-]{43}$/;
+
+/** Who is signed in, how, and until when. */
+export interface Session {
+  /** Public name of the session, for `session list` and `session revoke`. */
+  readonly id: string;
+  readonly user: { readonly id: string; readonly email: string; readonly name: string | undefined };
+  readonly organization: { readonly id: string; readonly slug: string; readonly name: string };
+  readonly connection: { readonly id: string; readonly kind: ConnectionKind };
+  readonly authenticatedAt: Date;
+  /** The absolute end or the idle end, whichever comes first. */
+  readonly expiresAt: Date;
+}
+
+export function newSessionSecret(): string {
+  return randomBytes(SECRET_BYTES).toString('base64url');
+}
+
+/** What is stored of a secret; undefined for text that is no session secret at all. */
+export function sessionDigest(secret: string): Buffer | undefined {
+  return SECRET.test(secret) ? createHash('sha256').update(secret, 'ascii').digest() : undefined;
+}

@@ -1,0 +1,36 @@
+// Once a run: a build for the tests that start programs, one PostgreSQL for all, and in it a migrated template that
+// every test copies. The embedded PostgreSQL, or a server of yours with TEST_DATABASE_URL.
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { ensureBuilt } from '../../scripts/build.js';
+
+export default async function setUp() {
+  await ensureBuilt();
+  const serverUrl = process.env.TEST_DATABASE_URL ?? (await startEmbedded());
+  const template = `gatehouse_template_${process.pid}`;
+  const client = new pg.Client({ connectionString: serverUrl });
+  await client.connect();
+  await client.query(`CREATE DATABASE ${template}`);
+  await client.end();
+  const url = new URL(serverUrl);
+  url.pathname = `/${template}`;
+  const { openDatabase } = await import('../../dist/src/database/database.js');
+  const { migrate } = await import('../../dist/src/database/migrator.js');
+  const database = await openDatabase({ databaseUrl: url.href, dataDir: '' });
+  await migrate(database);
+  await database.close();
+  // Jest's workers inherit the environment of the process that runs this.
+  process.env.GATEHOUSE_TEST_SERVER = serverUrl;
+  process.env.GATEHOUSE_TEST_TEMPLATE = template;
+}
+
+async function startEmbedded() {
+  const { joinEmbeddedPostgres } = await import('../../dist/src/database/embedded-postgres.js');
+  const folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
+  const embedded = await joinEmbeddedPostgres({ dataDir: folder, durable: false });
+  globalThis.gatehouseTestRun = { embedded, folder };
+  const { host, port, user, database } = embedded.connection;
+  return `postgres://${user}@localhost:${port}/${database}?host=${encodeURIComponent(host)}`;
+}

@@ -1,0 +1,52 @@
+/** A database of a test's own, copied from the run's migrated template. */
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+
+export interface TestDatabase {
+  /** As DATABASE_URL takes it. */
+  readonly url: string;
+  readonly name: string;
+  /** Runs one statement outside of the product. */
+  query<Row extends pg.QueryResultRow = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>;
+  drop(): Promise<void>;
+}
+
+function required(name: string): string {
+  const value = process.env[name];
+  if (value === undefined) throw new Error(`${name} is not set: run the tests with npm test`);
+  return value;
+}
+
+/** @param from `template`: migrated; `empty`: without a table */
+export async function createTestDatabase(from: 'template' | 'empty' = 'template'): Promise<TestDatabase> {
+  const server = required('GATEHOUSE_TEST_SERVER');
+  const name = `gatehouse_test_${randomBytes(6).toString('hex')}`;
+  const template = from === 'template' ? ` TEMPLATE ${required('GATEHOUSE_TEST_TEMPLATE')}` : '';
+  await onServer(server, `CREATE DATABASE ${name}${template}`);
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return {
+    url: url.href,
+    name,
+    async query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []) {
+      const client = new pg.Client({ connectionString: url.href });
+      await client.connect();
+      try {
+        return (await client.query<Row>(sql, values)).rows;
+      } finally {
+        await client.end();
+      }
+    },
+    drop: () => onServer(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+  };
+}
+
+async function onServer(server: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: server });
+  await client.connect();
+  try {
+    await client.query(sql);
+  } finally {
+    await client.end();
+  }
+}
