@@ -10,10 +10,15 @@ export default tseslint.config(
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
-      '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
+      '@typescript-eslint/switch-exhaustiveness-check': [
+        'error',
+        { considerDefaultExhaustiveForUnions: true },
+      ],
       '@typescript-eslint/consistent-type-imports': 'error',
       // Numbers in template strings are what they look like; everything else must be made a string on purpose.
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      // Express tells an error handler from others by its four parameters.
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
       'max-lines': ['error', { max: 320, skipBlankLines: true, skipComments: true }],
       'max-lines-per-function': ['error', { max: 65, skipBlankLines: true, skipComments: true }],
       'max-params': ['error', 4],
@@ -34,7 +39,13 @@ export default tseslint.config(
   {
     files: ['**/*.js', '**/*.cjs'],
     languageOptions: {
-      globals: { process: 'readonly', globalThis: 'readonly', module: 'writable', console: 'readonly', URL: 'readonly' },
+      globals: {
+        process: 'readonly',
+        globalThis: 'readonly',
+        module: 'writable',
+        console: 'readonly',
+        URL: 'readonly',
+      },
     },
   },
   prettier,

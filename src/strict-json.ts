@@ -33,7 +33,7 @@ export function parseJsonObject(bytes: Uint8Array | string): JsonObject | undefi
   return typeof read === 'string' ? undefined : read;
 }
 
-export function isJsonObject(value: unknown): value is JsonObject {
+function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 

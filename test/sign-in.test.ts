@@ -62,8 +62,8 @@ describe('signing in', () => {
 
   it.each(['ada@acme.example', 'grace@brand.example'])('%s reaches the dashboard', async (email) => {
     const browser = await signIn(email);
-    expect(browser.page?.url.href).toBe(`${gateway.url}/`);
-    expect(browser.page?.body).toContain(email);
+    expect(browser.page.url.href).toBe(`${gateway.url}/`);
+    expect(browser.page.body).toContain(email);
     expect((await whoIs(browser)).session.user.email).toBe(email);
   });
 
@@ -80,7 +80,7 @@ describe('signing in', () => {
   it('ends the session on the server at sign-out', async () => {
     const browser = await signIn('ada@acme.example');
     await browser.submit({});
-    expect(browser.page?.body).toContain('signed out');
+    expect(browser.page.body).toContain('signed out');
     expect((await whoIs(browser)).status).toBe(401);
   });
 });

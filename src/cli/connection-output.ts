@@ -73,5 +73,5 @@ function showMember(name: string, value: unknown): string {
   if (name === 'callback_url' && value === null) return 'add a verified domain first';
   if (name === 'keys') return (value as readonly { id: string }[]).map(({ id }) => id).join(', ');
   if (Array.isArray(value)) return value.join(', ');
-  return value === null ? '-' : String(value);
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : '-';
 }

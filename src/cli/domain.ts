@@ -14,12 +14,18 @@ import { confirm, print, table, withDatabase, type Terminal } from './terminal.t
 
 function checkedDomain(text: string): DomainName {
   const name = canonicalDomain(text);
-  if (name === undefined) throw new Refusal(`This is not a domain name such as company.example.`);
+  if (name === undefined) throw new Refusal('This is not a domain name such as company.example.');
   return name;
 }
 
 export function domainCommands(program: Command, terminal: Terminal): void {
   const domain = program.command('domain').description('domains: which addresses belong to an organization');
+  addCommand(domain, terminal);
+  listCommand(domain, terminal);
+  removeCommand(domain, terminal);
+}
+
+function addCommand(domain: Command, terminal: Terminal): void {
   domain
     .command('add')
     .argument('<slug>', 'the organization')
@@ -42,6 +48,9 @@ export function domainCommands(program: Command, terminal: Terminal): void {
         print(context, { organization: slug, ...domainDocument(added) }, lines);
       }),
     );
+}
+
+function listCommand(domain: Command, terminal: Terminal): void {
   domain
     .command('list')
     .argument('[slug]', 'one organization; all without it')
@@ -74,6 +83,9 @@ export function domainCommands(program: Command, terminal: Terminal): void {
         );
       }),
     );
+}
+
+function removeCommand(domain: Command, terminal: Terminal): void {
   domain
     .command('remove')
     .argument('<domain>')

@@ -14,6 +14,11 @@ import type { DomainName } from '../organizations/domain-name.ts';
 interface KindDefinition<Kind extends ConnectionKind> {
   /** For people: what the protocol is called. */
   readonly label: string;
+  /**
+   * Whether the protocol brings our `state` back. If not, nothing in the callback says who started, and the flow asks the
+   * person where a start from another site could have been forged.
+   */
+  readonly returnsState: boolean;
   readonly settings: z.ZodType<ConnectionOf<Kind>['settings']>;
   readonly open: (connection: ConnectionOf<Kind>, context: ConnectorContext) => Promise<RedirectConnector>;
   /** Path below PUBLIC_URL that the provider sends people back to; `domain` is the one that the address named. */
@@ -23,12 +28,14 @@ interface KindDefinition<Kind extends ConnectionKind> {
 export const connectionKinds: { readonly [Kind in ConnectionKind]: KindDefinition<Kind> } = {
   oidc: {
     label: 'OpenID Connect',
+    returnsState: true,
     settings: oidcSettings,
     open: openOidcConnector,
     callbackPath: ({ id }) => `/sso/oidc/${id}/callback`,
   },
   'jwt-callback': {
     label: 'custom JWT',
+    returnsState: false,
     settings: jwtCallbackSettings,
     open: openJwtCallbackConnector,
     callbackPath: (_, domain) => `/v3/api/user/sso/${domain}/authenticate`,

@@ -6,16 +6,9 @@
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
 import type { VerifiedIdentity } from './verified-identity.ts';
 
-export type Connector = RedirectConnector;
-
 /** A browser is sent away to sign in and comes back. */
 export interface RedirectConnector {
   readonly flow: 'redirect';
-  /**
-   * Whether the protocol brings our `state` back. If not, nothing in the callback says who started, and the flow asks
-   * the person where a start from another site could have been forged.
-   */
-  readonly returnsState: boolean;
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
   begin(secrets: LoginSecrets, request: LoginRequest): Promise<Redirect>;
   /** @throws GatewayError tagged with what was wrong; nothing it says is shown to the public */
@@ -38,7 +31,7 @@ export interface LoginRequest {
 }
 
 /** Where to send the browser. */
-export interface Redirect {
+interface Redirect {
   readonly url: URL;
 }
 

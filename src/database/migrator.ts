@@ -6,6 +6,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Knex } from 'knex';
+import pg from 'pg';
 import type { Database } from './database.ts';
 
 /** Names this product's lock among the advisory locks of the database: "gate" in ASCII. */
@@ -50,20 +51,20 @@ async function migrationsFolder(): Promise<URL> {
  * Applies what is missing.
  * @returns the names of the migrations that were applied, in order; empty if there was nothing to do
  */
-export function migrate(database: Database): Promise<readonly string[]> {
+export async function migrate(database: Database): Promise<readonly string[]> {
+  // Holds the lock for as long as it is connected; waiting for another node's migrations is not a slow statement.
+  const lock = new pg.Client({ ...database.connection, statement_timeout: 0 });
+  lock.on('error', () => undefined);
   return database.run(async (db) => {
-    const holder = (await db.client.acquireConnection()) as unknown;
+    await lock.connect();
     try {
-      // Waiting for another node's migrations is not a slow statement.
-      await db.raw('SET statement_timeout = 0').connection(holder);
-      await db.raw('SELECT pg_advisory_lock(?)', [ADVISORY_LOCK]).connection(holder);
+      await lock.query('SELECT pg_advisory_lock($1)', [ADVISORY_LOCK]);
       // A row that a killed migration left: under the advisory lock nobody else can be migrating.
       await db.migrate.forceFreeMigrationsLock(settings);
       const [, applied] = (await db.migrate.latest(settings)) as [number, string[]];
       return applied;
     } finally {
-      await db.raw('SELECT pg_advisory_unlock_all()').connection(holder);
-      await db.client.releaseConnection(holder);
+      await lock.end();
     }
   });
 }

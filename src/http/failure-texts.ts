@@ -36,7 +36,7 @@ const PROVIDER = "Your company's sign-in service didn't answer correctly.";
 const PROVIDER_NEXT = 'Try again in a moment. If it keeps happening, give your administrator this reference.';
 const UNAVAILABLE = 'Sign-in is unavailable for a moment. Nothing was lost.';
 
-export const publicFailures: { readonly [Code in FailureCode]: PublicFailure } = {
+export const publicFailures: Readonly<Record<FailureCode, PublicFailure>> = {
   malformed_request: signIn(400, INVALID_LINK, START_OVER),
   payload_too_large: signIn(413, INVALID_LINK, START_OVER),
   unsupported_media_type: signIn(415, INVALID_LINK, START_OVER),

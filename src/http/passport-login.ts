@@ -3,7 +3,7 @@
  * sign-in. Passport writes the request's callbacks onto the strategy that it is given, so one that two requests shared
  * would hand one person's sign-in to the other.
  */
-import type { Request, Response } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import passport from 'passport';
 import { Strategy } from 'passport-strategy';
 
@@ -35,15 +35,16 @@ export function runStrategy<Outcome extends object>(
 ): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const finish = (error: unknown, outcome: unknown) => {
-      if (error !== null && error !== undefined) reject(error as Error);
+      if (error instanceof Error) reject(error);
       else resolve(outcome as Outcome);
     };
-    const authenticate = passport.authenticate(new StepStrategy(step), { session: false }, finish) as (
-      request: Request,
-      response: Response,
-      next: (error?: unknown) => void,
-    ) => void;
-    authenticate(request, response, (error) => {
+    // Passport's types say any.
+    const authenticate = passport.authenticate(
+      new StepStrategy(step),
+      { session: false },
+      finish,
+    ) as RequestHandler;
+    void authenticate(request, response, (error: unknown) => {
       reject(error instanceof Error ? error : new Error('passport passed the request on'));
     });
   });

@@ -54,7 +54,8 @@ export function completeOidc(parts: HttpParts) {
     if (transaction === undefined) {
       throw new GatewayError('login_expired', { reason: 'no attempt of this browser has this state here' });
     }
-    await complete(parts, { request, response }, { transaction, path: `/sso/oidc/${connectionId}/callback` });
+    const path = `/sso/oidc/${connectionId}/callback`;
+    await complete(parts, { request, response }, { transaction, path, isProved: true });
   };
 }
 
@@ -81,7 +82,7 @@ export function completeJwtCallback(parts: HttpParts) {
     }
     const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
     if (attempt !== undefined) {
-      await complete(parts, { request, response }, { transaction: attempt, path });
+      await complete(parts, { request, response }, { transaction: attempt, path, isProved: false });
     } else if (connection !== undefined) {
       const started = await runStrategy(request, response, () =>
         restartLogin(parts.login, {
@@ -90,7 +91,7 @@ export function completeJwtCallback(parts: HttpParts) {
           domain,
           callback: { url: callbackUrl(parts, request, path) },
           isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
-          countRestart: parts.limits.countRestart,
+          countRestart: (id, email) => parts.limits.countRestart(id, email),
         }),
       );
       rememberAttempt(parts, { request, response }, started.transaction);
@@ -135,16 +136,17 @@ function callbackDomain(request: Request): DomainName | undefined {
 async function complete(
   parts: HttpParts,
   { request, response }: { readonly request: Request; readonly response: Response },
-  { transaction, path }: { readonly transaction: LoginTransaction; readonly path: string },
+  back: { readonly transaction: LoginTransaction; readonly path: string; readonly isProved: boolean },
 ): Promise<void> {
   const outcome = await runStrategy(request, response, () =>
     completeLogin(parts.login, {
-      callback: { url: callbackUrl(parts, request, path) },
-      transaction,
+      callback: { url: callbackUrl(parts, request, back.path) },
+      transaction: back.transaction,
+      isProved: back.isProved,
       previousDigest: previousDigest(parts, request),
     }),
   );
-  finishInBrowser(parts, response, { transaction, outcome });
+  finishInBrowser(parts, response, { transaction: back.transaction, outcome });
 }
 
 /** The callback as the provider was given it, with what came; the request's Host has no say. */

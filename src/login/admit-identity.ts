@@ -24,7 +24,7 @@ interface AdmissionRefusal {
   readonly reason: string;
 }
 
-export const admissionRefusals: { readonly [Answer in Exclude<Admission, 'admitted'>]: AdmissionRefusal } = {
+export const admissionRefusals: Readonly<Record<Exclude<Admission, 'admitted'>, AdmissionRefusal>> = {
   connection_missing: { code: 'connection_disabled', reason: 'the connection was removed' },
   connection_disabled: { code: 'connection_disabled', reason: 'the connection is disabled' },
   connection_changed: {

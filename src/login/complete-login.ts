@@ -16,7 +16,8 @@ import type { VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
 import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
-import { admissionRefusals } from './admit-identity.ts';
+import { connectionKinds } from '../connections/connection-kinds.ts';
+import { admissionRefusals, type Admission } from './admit-identity.ts';
 import { finishLogin, type FinishedLogin } from './finish-login-store.ts';
 import type { LoginParts } from './login-parts.ts';
 import { transactionDigest, transactionForgettableAt, type LoginTransaction } from './login-transaction.ts';
@@ -26,6 +27,11 @@ export interface Arrival {
   readonly callback: Callback;
   /** The attempt that the callback belongs to. */
   readonly transaction: LoginTransaction;
+  /**
+   * Whether the callback brought the attempt's state. It ends the attempt then, whatever comes of it; one that proves
+   * nothing must not, or anybody could end somebody else's attempt.
+   */
+  readonly isProved: boolean;
   /** Digest of the session that the browser has now; it ends with the new one. */
   readonly previousDigest: Buffer | undefined;
 }
@@ -37,24 +43,22 @@ export type LoginOutcome =
 /** @throws GatewayError that says which of the seven steps failed, and what the failure spends */
 export async function completeLogin(parts: LoginParts, arrival: Arrival): Promise<LoginOutcome> {
   const { transaction } = arrival;
-  let returnsState = false;
   try {
     const connection = await requireSameConnection(parts, transaction);
+    const { returnsState } = connectionKinds[connection.kind];
     const identity = await withinDeadline(async () => {
       const connector = await parts.connectors.open(connection);
-      returnsState = connector.returnsState;
       return connector.complete(arrival.callback, transaction.secrets);
     });
     if (!returnsState && needsConfirmation(transaction, identity)) return { kind: 'confirm', identity };
     return await signIn(parts, identity, arrival);
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
+    const { organizationId, connectionId } = transaction;
     throw error.with({
-      organizationId: transaction.organizationId,
-      connectionId: transaction.connectionId,
-      // A callback that proved to be this attempt's ends it, whatever came of it. One that proves nothing must
-      // not, or anybody could end somebody else's attempt.
-      ...(returnsState || error.code === 'connection_disabled' ? { spentTransaction: transaction } : {}),
+      organizationId,
+      connectionId,
+      ...(arrival.isProved ? { spentTransaction: transaction } : {}),
     });
   }
 }
@@ -62,19 +66,15 @@ export async function completeLogin(parts: LoginParts, arrival: Arrival): Promis
 async function requireSameConnection(parts: LoginParts, transaction: LoginTransaction): Promise<Connection> {
   const entry = await parts.directory.byConnection(transaction.connectionId);
   const connection = entry?.connections.find(({ id }) => id === transaction.connectionId);
-  const refusal =
-    connection === undefined || connection.organizationId !== transaction.organizationId
-      ? admissionRefusals.connection_missing
-      : connection.status !== 'active'
-        ? admissionRefusals.connection_disabled
-        : connection.loginRevision > transaction.revision
-          ? admissionRefusals.connection_changed
-          : undefined;
-  if (connection === undefined || refusal !== undefined) {
-    const { code, reason } = refusal ?? admissionRefusals.connection_missing;
-    throw new GatewayError(code, { reason });
-  }
+  if (connection?.organizationId !== transaction.organizationId) throw refusal('connection_missing');
+  if (connection.status !== 'active') throw refusal('connection_disabled');
+  if (connection.loginRevision > transaction.revision) throw refusal('connection_changed');
   return connection;
+}
+
+function refusal(answer: Exclude<Admission, 'admitted'>): GatewayError {
+  const { code, reason } = admissionRefusals[answer];
+  return new GatewayError(code, { reason });
 }
 
 /** A protocol that returns no state proves who signed in, and neither who started nor that it was meant. */
@@ -90,7 +90,7 @@ function needsConfirmation(transaction: LoginTransaction, identity: VerifiedIden
 export async function signIn(
   parts: LoginParts,
   identity: VerifiedIdentity,
-  { transaction, previousDigest }: Omit<Arrival, 'callback'>,
+  { transaction, previousDigest }: Pick<Arrival, 'transaction' | 'previousDigest'>,
 ): Promise<LoginOutcome> {
   const sessionSecret = newSessionSecret();
   const digest = sessionDigest(sessionSecret);
@@ -129,8 +129,7 @@ function usesOf(transaction: LoginTransaction, identity: VerifiedIdentity) {
 function requireSession(finished: FinishedLogin, identity: VerifiedIdentity): void {
   const context = { email: identity.email.address };
   if (finished.answer !== 'admitted') {
-    const { code, reason } = admissionRefusals[finished.answer];
-    throw new GatewayError(code, { reason, ...context });
+    throw refusal(finished.answer).with(context);
   }
   if (identity.singleUse.some(({ purpose }) => !finished.used.includes(purpose))) {
     throw new GatewayError('token_replayed', { reason: 'the token was used before', ...context });

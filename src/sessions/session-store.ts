@@ -75,31 +75,28 @@ export async function findSession(
   return rows[0] === undefined ? undefined : sessionFromRow(rows[0]);
 }
 
-export interface EndedSession {
+interface EndedRow {
   readonly id: string;
-  readonly organizationId: string;
+  readonly secret_digest: Buffer;
+  readonly organization_id: string;
+  readonly user_id: string;
+  readonly connection_id: string;
 }
 
 /** Ends the session of a digest, if there is one. */
-export async function endSession(database: Database, digest: Buffer): Promise<EndedSession | undefined> {
-  return database.transaction(async (db) => {
-    const [row] = (await db('sessions')
+export async function endSession(database: Database, digest: Buffer): Promise<void> {
+  await database.transaction(async (db) => {
+    const [row] = await db<EndedRow>('sessions')
       .where({ secret_digest: digest })
       .delete()
-      .returning(['id', 'organization_id', 'user_id', 'connection_id'])) as {
-      id: string;
-      organization_id: string;
-      user_id: string;
-      connection_id: string;
-    }[];
-    if (row === undefined) return undefined;
+      .returning(['id', 'organization_id', 'user_id', 'connection_id']);
+    if (row === undefined) return;
     await insertAuditEvent(db, {
       action: 'logout',
       organizationId: row.organization_id,
       connectionId: row.connection_id,
       userId: row.user_id,
     });
-    return { id: row.id, organizationId: row.organization_id };
   });
 }
 
@@ -121,14 +118,15 @@ export async function listSessions(
 /** @throws Refusal if there is no such session */
 export async function revokeSession(database: Database, id: string, actor: string): Promise<void> {
   await database.transaction(async (db) => {
-    const [row] = (await db('sessions').where({ id }).delete().returning(['organization_id', 'user_id'])) as {
-      organization_id: string;
-      user_id: string;
-    }[];
+    const [row] = await db<EndedRow>('sessions')
+      .where({ id })
+      .delete()
+      .returning(['organization_id', 'user_id', 'connection_id']);
     if (row === undefined) throw new Refusal(`There is no session ${id}. It may have ended already.`);
     await insertAuditEvent(db, {
       action: 'session.revoked',
       organizationId: row.organization_id,
+      connectionId: row.connection_id,
       userId: row.user_id,
       actor,
     });

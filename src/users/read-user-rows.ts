@@ -9,7 +9,7 @@ import { canonicalEmail } from '../organizations/email-address.ts';
 import { displayName } from './user.ts';
 import type { NewUser } from './user-store.ts';
 
-export interface RefusedRow {
+interface RefusedRow {
   readonly line: number;
   readonly reason: string;
 }

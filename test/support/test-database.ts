@@ -7,7 +7,10 @@ export interface TestDatabase {
   readonly url: string;
   readonly name: string;
   /** Runs one statement outside of the product. */
-  query<Row extends pg.QueryResultRow = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>;
+  readonly query: <Row extends pg.QueryResultRow = Record<string, unknown>>(
+    sql: string,
+    values?: unknown[],
+  ) => Promise<Row[]>;
   drop(): Promise<void>;
 }
 

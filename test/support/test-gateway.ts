@@ -45,20 +45,20 @@ export interface TestGateway {
   close(): Promise<void>;
 }
 
-export interface OrganizationOptions {
+interface OrganizationOptions {
   readonly domains?: readonly string[];
   readonly provisioning?: Provisioning;
   readonly returnUrl?: string;
 }
 
-export interface OidcOptions {
+interface OidcOptions {
   readonly discoveryUrl: string;
   readonly clientId?: string;
   readonly clientSecret?: string;
   readonly emailClaim?: string;
 }
 
-export interface JwtCallbackOptions {
+interface JwtCallbackOptions {
   readonly publicKey: KeyObject;
   readonly loginUrl?: string;
   readonly issuer?: string;
@@ -132,7 +132,11 @@ async function addOrganization(
   slug: string,
   { domains = [`${slug}.example`], provisioning = 'manual', returnUrl }: OrganizationOptions,
 ): Promise<Organization> {
-  const organization = await insertOrganization(database, { slug, name: slug, provisioning, returnUrl }, ACTOR);
+  const organization = await insertOrganization(
+    database,
+    { slug, name: slug, provisioning, returnUrl },
+    ACTOR,
+  );
   for (const text of domains) {
     const name = canonicalDomain(text);
     if (name === undefined) throw new Error(`${text} is not a domain`);
@@ -166,7 +170,8 @@ export function rsaKeyPair(bits = 2048): { readonly publicKey: KeyObject; readon
 function requireCleanLog(lines: readonly string[], forbidden: ReadonlySet<string>): void {
   for (const line of lines) {
     for (const secret of forbidden) {
-      if (line.includes(secret)) throw new Error(`the log holds a secret: ${line.replace(secret, '<secret>')}`);
+      if (line.includes(secret))
+        throw new Error(`the log holds a secret: ${line.replace(secret, '<secret>')}`);
     }
     if (/eyJ[A-Za-z0-9_-]{8,}/.test(line)) throw new Error(`the log holds a token: ${line.slice(0, 300)}`);
   }

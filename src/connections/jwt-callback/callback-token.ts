@@ -13,7 +13,7 @@ import type { ConnectionOf } from '../connection.ts';
 import { verifiedIdentity, type SingleUse, type VerifiedIdentity } from '../verified-identity.ts';
 
 /** Longest token in characters. */
-export const LONGEST_TOKEN = 8_192;
+const LONGEST_TOKEN = 8_192;
 /** Longest time from now to `exp`, and from `iat` to now. */
 const LONGEST_LIFE_SECONDS = 600;
 /** How far a provider's clock may be ahead of ours. `exp` has no leeway: tokens live for minutes. */

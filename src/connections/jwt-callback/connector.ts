@@ -17,7 +17,6 @@ export function openJwtCallbackConnector(
   const keys = settings.keys.map(({ pem }) => createPublicKey(pem));
   return Promise.resolve({
     flow: 'redirect',
-    returnsState: false,
     begin(_, { callbackUrl }) {
       const url = new URL(settings.loginUrl);
       url.searchParams.set('callback_url', callbackUrl.href);

@@ -27,7 +27,6 @@ export async function openOidcConnector(
   const config = await discoverConfiguration(connection, context);
   return {
     flow: 'redirect',
-    returnsState: true,
     begin: (secrets, request) => begin({ connection, config }, secrets, request),
     async complete(callback, secrets) {
       try {
@@ -125,6 +124,6 @@ async function complete(
   return verifiedIdentity(connection, {
     subject: claims.sub,
     email: usableEmail(emailClaim, claims, userInfo),
-    name: claims['name'] ?? userInfo?.['name'],
+    name: claims['name'] ?? userInfo?.name,
   });
 }

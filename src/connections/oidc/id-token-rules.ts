@@ -56,8 +56,7 @@ export function usableEmail(
   idToken: JsonObject,
   userInfo: JsonObject | undefined,
 ): unknown {
-  const source = userInfo === undefined ? idToken : userInfo;
-  const email = source[emailClaim];
+  const email = (userInfo ?? idToken)[emailClaim];
   if (email === undefined) throw new GatewayError('email_not_allowed', { reason: `no ${emailClaim} claim` });
   const words = [idToken['email_verified'], userInfo?.['email_verified']].filter(
     (word) => word !== undefined,
