@@ -30,7 +30,12 @@ module.exports = {
       from: { path: '^src/connections/([a-z-]+)/' },
       to: { path: '^src/connections/[a-z-]+/', pathNot: '^src/connections/$1/' },
     },
-    only('knex-only-in-stores', inPackage('knex'), '(-store\\.ts$|^src/database/)', 'SQL has one home a noun.'),
+    only(
+      'knex-only-in-stores',
+      inPackage('knex'),
+      '(-store\\.ts$|^src/database/)',
+      'SQL has one home a noun.',
+    ),
     only('pg-only-in-database', inPackage('pg'), '^src/database/'),
     only('openid-client-only-in-oidc', inPackage('openid-client'), '^src/connections/oidc/'),
     only('jsonwebtoken-only-in-jwt-callback', inPackage('jsonwebtoken'), '^src/connections/jwt-callback/'),
@@ -42,6 +47,9 @@ module.exports = {
     doNotFollow: { path: 'node_modules' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
-    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'types', 'default'] },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'types', 'default'],
+    },
   },
 };

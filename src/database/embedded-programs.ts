@@ -118,8 +118,8 @@ async function provideCopy(packageFolder: string, copiesFolder: string): Promise
       // Archives for linkers; what runs needs none.
       filter: (path) => !path.endsWith('.a'),
     });
+    await openToAll(draft); // also to ourselves: the package's folders may be read-only
     await completeLinks(draft);
-    await openToAll(draft);
     await rename(draft, copy);
   } catch (error) {
     await rm(draft, { recursive: true, force: true });

@@ -22,14 +22,14 @@ interface Joined {
 }
 
 /** A member in a process of its own. */
-export interface Member extends Joined {
+interface Member extends Joined {
   readonly process: ChildProcess;
   /** Leaves the cluster and waits for the process to end by itself. */
   release(): Promise<void>;
   kill(): Promise<void>;
 }
 
-export interface MemberOptions {
+interface MemberOptions {
   /** As whom the process runs; the group has the same number. */
   readonly uid?: number;
   readonly gid?: number;

@@ -181,6 +181,17 @@ describe('the programs', () => {
     await expect(lstat(copiesFolder)).rejects.toThrow('ENOENT');
   });
 
+  const writesAll = isRoot ? 'root may write everywhere' : undefined;
+  itUnless(writesAll, 'are copied when the links are missing and cannot be made', async () => {
+    const copy = await packageWithoutLinks();
+    await chmod(join(copy, 'native', 'lib'), 0o555);
+    const copiesFolder = workshop.newPath();
+    const { postgres } = await preparePrograms(copy, { account: nobody, copiesFolder });
+    await chmod(join(copy, 'native', 'lib'), 0o755);
+    expect(postgres.startsWith(copiesFolder)).toBe(true);
+    expect(await linksOf(dirname(dirname(dirname(postgres))))).toBe(await linksOf(findPackage()));
+  });
+
   itUnless(notRoot, 'are copied once when nobody cannot reach them, by several at once', async () => {
     const copy = await packageWithoutLinks();
     await chmod(dirname(copy), 0o700);

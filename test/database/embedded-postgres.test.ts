@@ -94,20 +94,19 @@ describe('members', () => {
 
   it('come and go at the same time without ever finding the cluster gone', async () => {
     const dataDir = workshop.newPath();
-    const embedded = await workshop.join(dataDir);
-    const { connection } = embedded;
-    await query(connection, 'CREATE TABLE visits (number int)');
-    await embedded.release();
-    const visit = async (number: number) => {
-      const member = await workshop.join(dataDir);
-      await query(member.connection, `INSERT INTO visits VALUES (${number})`);
-      await member.release();
+    const founder = await workshop.join(dataDir);
+    await query(founder.connection, 'CREATE TABLE visits (lane int)');
+    await founder.release();
+    const comeAndGo = async (lane: number) => {
+      for (let visit = 0; visit < 4; visit++) {
+        const member = await workshop.joined(workshop.start(dataDir));
+        await query(member.connection, `INSERT INTO visits VALUES (${lane})`);
+        await member.release();
+      }
     };
-    await Promise.all(Array.from({ length: 24 }, async (_, lane) => visit(lane)));
-    const last = await workshop.join(dataDir);
-    expect(await query(last.connection, 'SELECT count(DISTINCT number)::int AS count FROM visits')).toEqual([
-      { count: 24 },
-    ]);
+    await Promise.all([1, 2, 3].map(comeAndGo));
+    const { connection } = await workshop.join(dataDir);
+    expect(await query(connection, 'SELECT count(*)::int AS visits FROM visits')).toEqual([{ visits: 12 }]);
   });
 
   it('no longer count once they are killed', async () => {
