@@ -4,6 +4,8 @@
  * http/failures.ts, as tables that the compiler keeps complete.
  */
 
+import { isNativeError } from 'node:util/types';
+
 /** Every way in which a request is refused. The first group are the codes that a sign-in can end with. */
 export type FailureCode =
   | 'malformed_request'

@@ -2,6 +2,7 @@
  * The log: JSON lines on standard output. What is logged of an error is its class, code and reason. Messages of libraries
  * are left out where they may quote a request, a token or an address.
  */
+import { isNativeError } from 'node:util/types';
 import { pino, type Logger } from 'pino';
 import type { LogLevel } from './config.ts';
 import { GatewayError } from './errors.ts';
@@ -24,7 +25,7 @@ export function openLog(level: LogLevel, destination?: { write(line: string): vo
 /** An error and its causes as short words: `GatewayError temporarily_unavailable (database) < error 57P01`. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
-  for (let current = error; current instanceof Error && parts.length < 6; current = current.cause) {
+  for (let current = error; isNativeError(current) && parts.length < 6; current = current.cause) {
     parts.push(describeOne(current));
   }
   return (parts.length > 0 ? parts.join(' < ') : typeof error).slice(0, LONGEST_FIELD);

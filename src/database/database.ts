@@ -4,6 +4,7 @@
  * Knows nothing of the tables.
  */
 import { resolve } from 'node:path';
+import { isNativeError } from 'node:util/types';
 import knex, { type Knex } from 'knex';
 import pg from 'pg';
 import { GatewayError } from '../errors.ts';
@@ -57,7 +58,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     dataDir: resolve(options.dataDir),
     ...(options.onProgress === undefined ? {} : { onProgress: options.onProgress }),
   });
-  return connect({ ...embedded.connection, ...limits }, embedded);
+  // Not even where the environment asks for TLS (PGSSLMODE): a socket in a folder of our own has none.
+  return connect({ ...embedded.connection, ...limits, ssl: false }, embedded);
 }
 
 function connect(connection: ConnectionSettings, embedded?: EmbeddedPostgres): Database {
@@ -100,7 +102,7 @@ const STATEMENT_CLASSES = new Set(['22', '23']);
 function isDatabaseFault(error: unknown): boolean {
   if (error instanceof pg.DatabaseError) return !STATEMENT_CLASSES.has(error.code?.slice(0, 2) ?? '');
   // What is no answer of the server at all: no connection, a broken one, or none free in time.
-  return error instanceof Error && !(error instanceof TypeError) && !isExpected(error);
+  return isNativeError(error) && !(error instanceof TypeError) && !isExpected(error);
 }
 
 /** Errors of our own that a transaction's work may throw. */

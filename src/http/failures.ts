@@ -2,6 +2,7 @@
  * How a request fails: one place turns whatever was thrown into an answer, one audit event and one line of the log, all
  * with the same short reference. When the audit trail cannot be written, the answer is that we are unavailable.
  */
+import { isNativeError } from 'node:util/types';
 import type { Request, Response } from 'express';
 import { newReference } from '../audit/audit-event.ts';
 import { recordLoginFailure } from '../audit/audit-store.ts';
@@ -72,7 +73,7 @@ function asGatewayError(thrown: unknown): GatewayError {
 
 /** Express and its parsers say with a status what was wrong with a request. */
 function parsingFailure(thrown: unknown): GatewayError | undefined {
-  const status = thrown instanceof Error ? (thrown as { status?: unknown }).status : undefined;
+  const status = isNativeError(thrown) ? (thrown as { status?: unknown }).status : undefined;
   if (status === 413) return new GatewayError('payload_too_large', { reason: 'the body is too large' });
   if (status === 415)
     return new GatewayError('unsupported_media_type', { reason: 'the body is of another type' });

@@ -4,6 +4,7 @@
  * session, opens the new one and writes the audit event. Each part reads the one before it: where one yields no row,
  * nothing after it happens.
  */
+import { isNativeError } from 'node:util/types';
 import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
 import { ADMISSION, type AdmissionQuestion } from './admission-store.ts';
 import type { Admission } from './admit-identity.ts';
@@ -116,7 +117,7 @@ export async function finishLogin(database: Database, login: FinishLogin): Promi
       if (row === undefined) throw new Error('the statement that finishes a sign-in has no answer');
       return row;
     } catch (error) {
-      const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+      const cause = isNativeError(error) && error.cause !== undefined ? error.cause : error;
       if (tries >= MOST_TRIES || !WORTH_ANOTHER_TRY.has(sqlState(cause))) throw error;
     }
   }

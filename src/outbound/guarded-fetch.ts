@@ -3,6 +3,7 @@
  * size of what it brings after decompression, and no redirects; it uses https unless private networks are allowed.
  * Faults become `identity_provider_error` or `identity_provider_timeout`, with the reason for the operator.
  */
+import { isNativeError } from 'node:util/types';
 import { GatewayError } from '../errors.ts';
 import { currentDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 
@@ -83,7 +84,7 @@ async function withinLimits(response: Response): Promise<Response> {
 
 /** A system's error code says enough; its message may quote the address. */
 function networkReason(error: unknown): string {
-  for (let current = error; current instanceof Error; current = current.cause) {
+  for (let current = error; isNativeError(current); current = current.cause) {
     const { code } = current as NodeJS.ErrnoException;
     if (code !== undefined) return `the connection failed (${code})`;
   }

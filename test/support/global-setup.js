@@ -1,6 +1,6 @@
 // Once a run: a build for the tests that start programs, one PostgreSQL for all, and in it a migrated template that
 // every test copies. The embedded PostgreSQL, or a server of yours with TEST_DATABASE_URL.
-import { mkdtemp } from 'node:fs/promises';
+import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -29,6 +29,8 @@ export default async function setUp() {
 async function startEmbedded() {
   const { joinEmbeddedPostgres } = await import('../../dist/src/database/embedded-postgres.js');
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
+  // Run by root, PostgreSQL is another account that has to get there.
+  await chmod(folder, 0o755);
   const embedded = await joinEmbeddedPostgres({ dataDir: folder, durable: false });
   globalThis.gatehouseTestRun = { embedded, folder };
   const { host, port, user, database } = embedded.connection;
