@@ -3,7 +3,6 @@
  * operator's log and audit trail and never becomes a public sentence. Statuses and sentences are at the edge, in
  * http/failures.ts, as tables that the compiler keeps complete.
  */
-
 import { isNativeError } from 'node:util/types';
 
 /** Every way in which a request is refused. The first group are the codes that a sign-in can end with. */
@@ -85,12 +84,10 @@ export class Refusal extends Error {
 
 /** Finds a GatewayError in an error or in the chain of its causes (libraries wrap what our fetch throws). */
 export function findGatewayError(error: unknown): GatewayError | undefined {
-  for (
-    let current = error, depth = 0;
-    current instanceof Error && depth < 8;
-    current = current.cause, depth++
-  ) {
+  let current = error;
+  for (let depth = 0; isNativeError(current) && depth < 8; depth++) {
     if (current instanceof GatewayError) return current;
+    current = current.cause;
   }
   return undefined;
 }
