@@ -47,6 +47,8 @@ export interface FailureContext {
     readonly organizationId: string;
     readonly startedAtSeconds: number;
   };
+  /** Where the person was going, as return-to.ts accepted it. */
+  readonly returnTo?: string | undefined;
   /** Whether it happened where a provider sends people back to. */
   readonly isCallback?: boolean;
   /** The reference to show, where one was given before. */

@@ -35,6 +35,8 @@ export interface StoredAuditEvent extends AuditEvent {
   readonly id: string;
   readonly at: Date;
   readonly outcome: 'success' | 'failure';
+  /** Undefined where the organization is gone. */
+  readonly organizationSlug: string | undefined;
 }
 
 /** Crockford's base 32: no letter that is taken for a digit on the telephone. */

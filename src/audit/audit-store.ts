@@ -109,13 +109,15 @@ export async function listAuditEvents(
 ): Promise<readonly StoredAuditEvent[]> {
   const rows = await database.run((db) =>
     db<AuditRow>('audit_events')
+      .leftJoin('organizations', 'organizations.id', 'audit_events.organization_id')
       .where((query) => {
         if (filter.organizationId !== undefined) void query.where('organization_id', filter.organizationId);
         if (filter.reference !== undefined) void query.where('reference', filter.reference);
-        if (filter.afterId !== undefined) void query.where('id', '>', filter.afterId);
+        if (filter.afterId !== undefined) void query.where('audit_events.id', '>', filter.afterId);
       })
-      .orderBy('id', 'desc')
-      .limit(filter.limit),
+      .orderBy('audit_events.id', 'desc')
+      .limit(filter.limit)
+      .select<(AuditRow & { readonly slug: string | null })[]>('audit_events.*', 'organizations.slug'),
   );
   return rows.reverse().map((row) => ({
     id: row.id,
@@ -126,6 +128,7 @@ export async function listAuditEvents(
     reason: row.reason ?? undefined,
     reference: row.reference ?? undefined,
     organizationId: row.organization_id ?? undefined,
+    organizationSlug: row.slug ?? undefined,
     connectionId: row.connection_id ?? undefined,
     userId: row.user_id ?? undefined,
     email: row.email ?? undefined,

@@ -3,7 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoredAuditEvent } from '../audit/audit-event.ts';
 import { listAuditEvents, type AuditFilter } from '../audit/audit-store.ts';
-import { listOrganizations, requireOrganization } from '../organizations/organization-store.ts';
+import { requireOrganization } from '../organizations/organization-store.ts';
 import { print, showable, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 interface ListOptions {
@@ -49,12 +49,7 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-async function slugsById({ database }: CommandContext): Promise<ReadonlyMap<string, string>> {
-  return new Map((await listOrganizations(database)).map(({ id, slug }) => [id, slug]));
-}
-
-function asDocument(event: StoredAuditEvent, slugs: ReadonlyMap<string, string>) {
-  const { organizationId } = event;
+function asDocument(event: StoredAuditEvent) {
   return {
     id: event.id,
     at: event.at.toISOString(),
@@ -63,8 +58,8 @@ function asDocument(event: StoredAuditEvent, slugs: ReadonlyMap<string, string>)
     code: event.code ?? null,
     reason: event.reason ?? null,
     reference: event.reference ?? null,
-    organization: organizationId === undefined ? null : (slugs.get(organizationId) ?? null),
-    organization_id: organizationId ?? null,
+    organization: event.organizationSlug ?? null,
+    organization_id: event.organizationId ?? null,
     connection_id: event.connectionId ?? null,
     user_id: event.userId ?? null,
     email: event.email ?? null,
@@ -88,8 +83,7 @@ function asRow(event: ReturnType<typeof asDocument>): readonly string[] {
 }
 
 async function printOnce(context: CommandContext, filter: AuditFilter): Promise<void> {
-  const slugs = await slugsById(context);
-  const events = (await listAuditEvents(context.database, filter)).map((event) => asDocument(event, slugs));
+  const events = (await listAuditEvents(context.database, filter)).map(asDocument);
   print(context, events, table(HEADINGS, events.map(asRow), 'There are no such events.'));
 }
 
@@ -102,9 +96,8 @@ async function follow(context: CommandContext, filter: AuditFilter): Promise<voi
   }
   let afterId: string | undefined;
   while (!stop.signal.aborted) {
-    const slugs = await slugsById(context);
     const events = await listAuditEvents(context.database, { ...filter, afterId });
-    for (const event of events.map((item) => asDocument(item, slugs))) {
+    for (const event of events.map(asDocument)) {
       const line = context.json ? JSON.stringify(event) : asRow(event).map(showable).join('  ');
       context.terminal.stdout.write(`${line}\n`);
       afterId = event.id;

@@ -1,7 +1,7 @@
 /** A connection as commands print it: what is stored, without a secret, and the addresses that its customer needs. */
 import type { Connection } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
-import { listDomains, listOrganizations } from '../organizations/organization-store.ts';
+import { findOrganization, listDomains } from '../organizations/organization-store.ts';
 import { table, type CommandContext } from './terminal.ts';
 
 export type ConnectionDocument = Readonly<Record<string, unknown>>;
@@ -10,7 +10,7 @@ export async function connectionDocument(
   { config, database }: Pick<CommandContext, 'config' | 'database'>,
   connection: Connection,
 ): Promise<ConnectionDocument> {
-  const organization = (await listOrganizations(database)).find(({ id }) => id === connection.organizationId);
+  const organization = await findOrganization(database, connection.organizationId);
   const domains = await listDomains(database, connection.organizationId);
   const common = {
     id: connection.id,

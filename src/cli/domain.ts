@@ -6,7 +6,6 @@ import {
   addDomain,
   deleteDomain,
   listDomains,
-  listOrganizations,
   requireOrganization,
 } from '../organizations/organization-store.ts';
 import { domainDocument } from './org.ts';
@@ -58,22 +57,16 @@ function listCommand(domain: Command, terminal: Terminal): void {
     .description('list domains')
     .action((slug: string | undefined, options: { json?: boolean }) =>
       withDatabase(terminal, options, async (context) => {
-        const organizations =
-          slug === undefined
-            ? await listOrganizations(context.database)
-            : [await requireOrganization(context.database, slug)];
-        const slugs = new Map(organizations.map((item) => [item.id, item.slug]));
-        const domains = await listDomains(
-          context.database,
-          slug === undefined ? undefined : organizations[0]?.id,
-        );
+        const organization =
+          slug === undefined ? undefined : await requireOrganization(context.database, slug);
+        const domains = await listDomains(context.database, organization?.id);
         const documents = domains.map((item) => ({
-          organization: slugs.get(item.organizationId) ?? null,
+          organization: item.organizationSlug,
           ...domainDocument(item),
         }));
         const rows = documents.map((item) => [
           item.domain,
-          item.organization ?? '-',
+          item.organization,
           item.verified ? 'verified' : 'unverified',
         ]);
         print(

@@ -25,9 +25,11 @@ export interface FailureParts {
 }
 
 /** A failure as it is shown. */
-export interface ShownFailure {
+interface ShownFailure {
   readonly code: FailureCode;
   readonly reference: string;
+  /** Where the person was going, so that starting again leads there. */
+  readonly returnTo?: string | undefined;
 }
 
 /**
@@ -60,11 +62,9 @@ export async function respondWithFailure(
   else if (status === 503) response.set('Retry-After', '2');
   if (allowedMethods !== undefined) response.set('Allow', allowedMethods.join(', '));
   response.status(status);
-  if (wantsJson(request)) sendProblem(response, { code, reference });
-  else
-    response
-      .type('html')
-      .send(render?.({ code, reference }) ?? failurePage(parts, request, { code, reference }));
+  const failure = { code, reference, returnTo: error.context.returnTo };
+  if (wantsJson(request)) sendProblem(response, failure);
+  else response.type('html').send(render?.(failure) ?? failurePage(parts, request, failure));
 }
 
 function asGatewayError(thrown: unknown): GatewayError {
@@ -129,17 +129,15 @@ function sendProblem(response: Response, { code, reference }: ShownFailure): voi
     );
 }
 
-function failurePage(parts: FailureParts, request: Request, { code, reference }: ShownFailure): string {
+function failurePage(parts: FailureParts, request: Request, failure: ShownFailure): string {
+  const { code, reference, returnTo } = failure;
   const { sentence, nextStep, status } = publicFailures[code];
-  const again = { label: 'Start again', href: '/login' };
-  const onward = { label: 'Continue', href: '/' };
-  const another = { label: 'Use another address', href: '/login' };
-  const actions =
-    code === 'login_expired' || code === 'token_replayed'
-      ? [again, onward]
-      : status === 403
-        ? [another]
-        : [again];
+  const login = returnTo === undefined ? '/login' : `/login?return_to=${encodeURIComponent(returnTo)}`;
+  const actions = [{ label: status === 403 ? 'Use another address' : 'Start again', href: login }];
+  // Somebody who used a link twice is signed in already.
+  if (code === 'login_expired' || code === 'token_replayed') {
+    actions.push({ label: 'Continue', href: returnTo ?? '/' });
+  }
   return renderFailurePage({
     brand: brandOf(parts.config),
     sentence,

@@ -126,8 +126,8 @@ export function confirmLogin(parts: HttpParts) {
       finishInBrowser(parts, response, { transaction, outcome });
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
-      const { organizationId, connectionId } = transaction;
-      throw error.with({ organizationId, connectionId, spentTransaction: transaction });
+      const { organizationId, connectionId, returnTo } = transaction;
+      throw error.with({ organizationId, connectionId, returnTo, spentTransaction: transaction });
     }
   };
 }

@@ -7,6 +7,7 @@ import { connectionKinds } from '../connections/connection-kinds.ts';
 import { decodeCallbackToken, verifyAgainstDecoy } from '../connections/jwt-callback/callback-token.ts';
 import { GatewayError } from '../errors.ts';
 import { completeLogin } from '../login/complete-login.ts';
+import type { DirectoryEntry } from '../login/directory-store.ts';
 import type { LoginTransaction } from '../login/login-transaction.ts';
 import { restartLogin } from '../login/restart-login.ts';
 import { routeOrganization } from '../login/route-login.ts';
@@ -67,19 +68,12 @@ export function completeJwtCallback(parts: HttpParts) {
     decodeCallbackToken(token);
     const domain = callbackDomain(request);
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
-    const attempt = openAttempts(parts, request).find(
-      ({ organizationId }) => organizationId === entry?.organization.id,
+    if (domain === undefined || entry === undefined) return refuseUnknown(token);
+    const attempt = newestCallbackAttempt(parts, request, entry);
+    const connection = entry.connections.find(
+      ({ id, kind }) => kind === 'jwt-callback' && (attempt === undefined || id === attempt.connectionId),
     );
-    const connection =
-      entry?.connections.find(({ id }) => id === attempt?.connectionId) ??
-      entry?.connections.find(({ kind }) => kind === 'jwt-callback');
-    if (
-      domain === undefined ||
-      entry === undefined ||
-      (connection?.kind !== 'jwt-callback' && attempt === undefined)
-    ) {
-      return refuseUnknown(token);
-    }
+    if (connection === undefined && attempt === undefined) return refuseUnknown(token);
     const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
     if (attempt !== undefined) {
       await complete(parts, { request, response }, { transaction: attempt, path, isProved: false });
@@ -98,6 +92,18 @@ export function completeJwtCallback(parts: HttpParts) {
       seeOther(response, started.redirectUrl.href);
     }
   };
+}
+
+/** With several tabs the newest start counts. Attempts through a connection of another kind are none of this callback's. */
+function newestCallbackAttempt(
+  parts: HttpParts,
+  request: Request,
+  { organization, connections }: DirectoryEntry,
+): LoginTransaction | undefined {
+  const others = connections.filter(({ kind }) => kind !== 'jwt-callback').map(({ id }) => id);
+  return openAttempts(parts, request).find(
+    (attempt) => attempt.organizationId === organization.id && !others.includes(attempt.connectionId),
+  );
 }
 
 /** Takes as long as for a known domain, and ends the same. */

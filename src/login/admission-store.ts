@@ -24,7 +24,8 @@ export interface AdmissionQuestion {
 
 export const ADMISSION = `
   facts AS MATERIALIZED (
-    SELECT o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, c.status, c.login_revision,
+    SELECT o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, o.return_url,
+           c.status, c.login_revision,
            EXISTS (SELECT FROM domains d
                    WHERE d.organization_id = o.id AND d.name = :domain AND d.verified_at IS NOT NULL) AS domain_proved
     FROM connections c JOIN organizations o ON o.id = c.organization_id

@@ -58,6 +58,7 @@ export async function completeLogin(parts: LoginParts, arrival: Arrival): Promis
     throw error.with({
       organizationId,
       connectionId,
+      returnTo: transaction.returnTo,
       ...(arrival.isProved ? { spentTransaction: transaction } : {}),
     });
   }
@@ -110,7 +111,7 @@ export async function signIn(
     previousDigest: previousDigest ?? null,
   });
   requireSession(finished, identity);
-  return { kind: 'signed-in', sessionSecret, returnTo: await landingPlace(parts, transaction) };
+  return { kind: 'signed-in', sessionSecret, returnTo: transaction.returnTo ?? finished.returnUrl ?? '/' };
 }
 
 function usesOf(transaction: LoginTransaction, identity: VerifiedIdentity) {
@@ -143,10 +144,4 @@ function requireSession(finished: FinishedLogin, identity: VerifiedIdentity): vo
       ...context,
     });
   }
-}
-
-async function landingPlace(parts: LoginParts, transaction: LoginTransaction): Promise<string> {
-  if (transaction.returnTo !== undefined) return transaction.returnTo;
-  const entry = await parts.directory.byConnection(transaction.connectionId);
-  return entry?.organization.returnUrl ?? '/';
 }

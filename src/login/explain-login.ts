@@ -8,7 +8,7 @@ import type { Database } from '../database/database.ts';
 import type { FailureCode } from '../errors.ts';
 import { canonicalDomain } from '../organizations/domain-name.ts';
 import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
-import { listDomains } from '../organizations/organization-store.ts';
+import { findDomain } from '../organizations/organization-store.ts';
 import { askAdmission } from './admission-store.ts';
 import { admissionRefusals } from './admit-identity.ts';
 import { findDirectoryEntry, type DirectoryEntry } from './directory-store.ts';
@@ -51,8 +51,8 @@ export async function explainLogin(database: Database, asked: string): Promise<E
 }
 
 async function whyNobody(database: Database, { domain }: ParsedEmail): Promise<string> {
-  const claimed = (await listDomains(database)).some(({ name }) => name === domain);
-  return claimed
+  const claim = await findDomain(database, domain);
+  return claim !== undefined
     ? `The domain ${domain} is claimed but not verified, so it routes nobody. Verify it: domain add <organization> ${domain} --verified`
     : `No organization has the domain ${domain}. Domains are compared exactly: a parent domain does not count.`;
 }

@@ -29,6 +29,8 @@ export interface FinishedLogin {
   /** Purposes that were not used before. */
   readonly used: readonly string[];
   readonly sessionId: string | null;
+  /** Where people of the organization land by default. */
+  readonly returnUrl: string | null;
 }
 
 const FINISH = `
@@ -98,7 +100,8 @@ const FINISH = `
     ) AS happened
     ORDER BY rank
   )
-  SELECT admission.answer, ARRAY(SELECT purpose FROM used) AS used, (SELECT id FROM session) AS "sessionId"
+  SELECT admission.answer, ARRAY(SELECT purpose FROM used) AS used, (SELECT id FROM session) AS "sessionId",
+         (SELECT return_url FROM facts) AS "returnUrl"
   FROM admission`;
 
 const MOST_TRIES = 3;

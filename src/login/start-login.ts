@@ -44,6 +44,10 @@ export async function startLogin(parts: LoginParts, start: LoginStart): Promise<
     return { redirectUrl: url, transaction };
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
-    throw error.with({ organizationId: organization.id, connectionId: connection.id });
+    throw error.with({
+      organizationId: organization.id,
+      connectionId: connection.id,
+      returnTo: start.returnTo,
+    });
   }
 }

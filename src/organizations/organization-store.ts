@@ -89,6 +89,11 @@ export async function requireOrganization(database: Database, slug: string): Pro
   return organizationFromRow(row);
 }
 
+export async function findOrganization(database: Database, id: string): Promise<Organization | undefined> {
+  const row = await database.run((db) => db<OrganizationRow>('organizations').where({ id }).first());
+  return row === undefined ? undefined : organizationFromRow(row);
+}
+
 /** Enables or disables; disabling ends every session of the organization. */
 export async function setOrganizationEnabled(
   database: Database,
@@ -160,13 +165,25 @@ export async function addDomain(
   });
 }
 
+/** Whether and by whom a domain is claimed, proved or not. */
+export async function findDomain(database: Database, name: DomainName): Promise<Domain | undefined> {
+  const row = await database.run((db) => db<DomainRow>('domains').where({ name }).first());
+  return row === undefined ? undefined : domainFromRow(row);
+}
+
 /** Domains, proved ones first in the order of their proof; all organizations' without an id. */
-export async function listDomains(database: Database, organizationId?: string): Promise<readonly Domain[]> {
+export async function listDomains(
+  database: Database,
+  organizationId?: string,
+): Promise<readonly (Domain & { readonly organizationSlug: string })[]> {
   const rows = await database.run((db) => {
-    const query = db<DomainRow>('domains').orderByRaw('verified_at NULLS LAST, created_at, name');
+    const query = db<DomainRow>('domains')
+      .join('organizations', 'organizations.id', 'domains.organization_id')
+      .orderByRaw('domains.verified_at NULLS LAST, domains.created_at, domains.name')
+      .select<(DomainRow & { slug: string })[]>('domains.*', 'organizations.slug');
     return organizationId === undefined ? query : query.where('organization_id', organizationId);
   });
-  return rows.map(domainFromRow);
+  return rows.map((row) => ({ ...domainFromRow(row), organizationSlug: row.slug }));
 }
 
 /** @throws Refusal if there is no such domain */
