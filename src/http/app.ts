@@ -17,7 +17,7 @@ import { showLive, showReady } from './health-routes.ts';
 import { confirmLogin, showConfirmPage, showLoginPage, startFromAddress } from './login-routes.ts';
 import { styleSource } from './pages/page.ts';
 import type { HttpParts } from './parts.ts';
-import { isFromOurPages, isPrefetch } from './request-facts.ts';
+import { isFromOurPages, prefetchStatus } from './request-facts.ts';
 import { completeJwtCallback, completeOidc, startFromEntryLink } from './sso-routes.ts';
 import { showHome, showSession, signOut, verifyForProxy } from './session-routes.ts';
 
@@ -120,8 +120,9 @@ function admit(parts: HttpParts, route: Route): RequestHandler {
       return;
     }
     if (route.access === 'attempt') {
-      if (request.method === 'GET' && isPrefetch(request)) {
-        response.status(204).end();
+      const status = request.method === 'GET' ? prefetchStatus(request) : undefined;
+      if (status !== undefined) {
+        response.status(status).end();
         return;
       }
       await parts.limits.countAttempt(request);

@@ -27,10 +27,14 @@ export function isFromOurPages(request: Request, publicUrl: string): boolean {
   return origin === undefined || origin === publicUrl;
 }
 
-/** Whether the browser only looks ahead; nothing may be used up for that. */
-export function isPrefetch(request: Request): boolean {
+/**
+ * How to answer a browser that only looks ahead, for which nothing may be used up; undefined for one that means it. What a
+ * prefetched navigation is answered with, if it is a success, is what a later click shows; a failure it forgets.
+ */
+export function prefetchStatus(request: Request): 204 | 503 | undefined {
   const purpose = `${request.get('sec-purpose') ?? ''} ${request.get('purpose') ?? ''} ${request.get('x-moz') ?? ''}`;
-  return /\bprefetch\b|\bpreview\b/i.test(purpose);
+  if (!/\bprefetch\b|\bpreview\b/i.test(purpose)) return undefined;
+  return request.get('sec-fetch-mode') === 'navigate' ? 503 : 204;
 }
 
 /** The URL that a proxy was asked for; undefined unless a proxy that we trust says so. */
