@@ -74,9 +74,17 @@ class CachedDirectory {
     const entry = await findDirectoryEntry(this.#database, key, value);
     if (this.#feed.isAlive() && this.#feed.epoch() === epoch) {
       this.#ids.set(`${key} ${value}`, entry?.organization.id ?? '');
-      if (entry !== undefined) this.#entries.set(entry.organization.id, entry);
+      if (entry !== undefined) this.#remember(entry);
     }
     return entry;
+  }
+
+  #remember(entry: DirectoryEntry): void {
+    const { id, slug } = entry.organization;
+    this.#entries.set(id, entry);
+    this.#ids.set(`slug ${slug}`, id);
+    // Whoever starts through a connection comes back through it.
+    for (const connection of entry.connections) this.#ids.set(`connection ${connection.id}`, id);
   }
 
   forget(change: Change | undefined): void {
