@@ -56,16 +56,28 @@ const duration = z
   )
   .refine((seconds) => seconds <= LONGEST_TTL_SECONDS, 'must be at most 365d');
 
-const httpUrl = z.url({ protocol: /^https?$/, error: 'must be an http or https URL' });
+/** A URL of one of some schemes. Parsed once here, so that no later step meets text that is none. */
+function isUrlOf(text: string, protocols: readonly string[]): boolean {
+  return URL.canParse(text) && protocols.includes(new URL(text).protocol);
+}
 
-const origin = httpUrl.refine((text) => {
+function isOrigin(text: string): boolean {
+  if (!isUrlOf(text, ['http:', 'https:']) || text.includes('*')) return false;
   const url = new URL(text);
-  return (
-    url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
-  );
-}, 'must be an origin: scheme, host and port, without a path');
+  return url.href === `${url.origin}/` && url.hash === '' && !text.includes('?') && !text.includes('#');
+}
 
-const originText = origin.transform((text) => new URL(text).origin);
+const httpUrl = z
+  .string()
+  .refine((text) => isUrlOf(text, ['http:', 'https:']), 'must be an http or https URL');
+
+const originText = z
+  .string()
+  .refine(isOrigin, {
+    error: 'must be an http or https origin: scheme, host and port, without a path',
+    abort: true,
+  })
+  .transform((text) => new URL(text).origin);
 
 const list = (text: string): string[] =>
   text
@@ -77,7 +89,8 @@ function isAddressRange(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/');
   const family = isIP(address);
   if (family === 0 || rest.length > 0) return false;
-  return bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
+  // A range of everything would trust anybody.
+  return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }
 
 const trustProxy = z.string().transform((text, context) => {
@@ -101,7 +114,10 @@ const environment = z.object({
     .default(3000),
   DATABASE_URL: z
     .string()
-    .regex(/^postgres(ql)?:\/\//, 'must begin with postgres:// or postgresql://')
+    .refine(
+      (text) => isUrlOf(text, ['postgres:', 'postgresql:']),
+      'must be a URL such as postgres://user@host/name',
+    )
     .optional(),
   DATA_DIR: z.string().default('.data'),
   SECRET_KEY: z
@@ -120,11 +136,12 @@ const environment = z.object({
   RETURN_TO_ORIGINS: z.string().transform(list).pipe(z.array(originText)).default([]),
   TRUST_PROXY: trustProxy.optional(),
   SESSION_TTL: duration.default(12 * 3_600),
-  SESSION_IDLE_TTL: duration.default(2 * 3_600),
+  SESSION_IDLE_TTL: duration.optional(),
   BRAND_NAME: z.string().max(80, 'must be at most 80 characters').default('Gatehouse'),
   BRAND_LOGO_URL: httpUrl.optional(),
   SUPPORT_URL: z
-    .url({ protocol: /^(https?|mailto)$/, error: 'must be an http, https or mailto URL' })
+    .string()
+    .refine((text) => isUrlOf(text, ['http:', 'https:', 'mailto:']), 'must be an http, https or mailto URL')
     .optional(),
   RATE_LIMITS: z.enum(['on', 'off'], 'must be on or off').default('on'),
   LOG_LEVEL: z
@@ -140,15 +157,22 @@ function isLoopback(publicUrl: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
-/** What must be set as soon as other machines can reach this one. */
-function faultsAwayFromLoopback(values: z.infer<typeof environment>): string[] {
-  const faults: string[] = [];
-  if (!values.PUBLIC_URL.startsWith('https:'))
-    faults.push('PUBLIC_URL must be https when it is not loopback');
-  if (values.DATABASE_URL === undefined)
-    faults.push('DATABASE_URL must be set when PUBLIC_URL is not loopback');
-  if (values.SECRET_KEY === undefined) faults.push('SECRET_KEY must be set when PUBLIC_URL is not loopback');
-  return faults;
+type Values = z.infer<typeof environment>;
+
+const LONGEST_DEFAULT_IDLE_SECONDS = 2 * 3_600;
+
+const idleSeconds = (values: Values): number =>
+  values.SESSION_IDLE_TTL ?? Math.min(LONGEST_DEFAULT_IDLE_SECONDS, values.SESSION_TTL);
+
+/** The rules between variables: what must be set as soon as other machines can reach this one. */
+function* faultsBetween(values: Values): Generator<string> {
+  if (!isLoopback(values.PUBLIC_URL)) {
+    const required = 'must be set when PUBLIC_URL is not loopback';
+    if (!values.PUBLIC_URL.startsWith('https:')) yield 'PUBLIC_URL must be https when it is not loopback';
+    if (values.DATABASE_URL === undefined) yield `DATABASE_URL ${required}`;
+    if (values.SECRET_KEY === undefined) yield `SECRET_KEY ${required}`;
+  }
+  if (idleSeconds(values) > values.SESSION_TTL) yield 'SESSION_IDLE_TTL must not exceed SESSION_TTL';
 }
 
 /**
@@ -160,16 +184,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
   );
   const parsed = environment.safeParse(given);
-  if (!parsed.success) {
-    throw new ConfigError(
-      parsed.error.issues.map((issue) => `${String(issue.path[0] ?? 'environment')} ${issue.message}`),
-    );
-  }
-  const values = parsed.data;
-  const loopback = isLoopback(values.PUBLIC_URL);
-  const faults = loopback ? [] : faultsAwayFromLoopback(values);
-  if (values.SESSION_IDLE_TTL > values.SESSION_TTL)
-    faults.push('SESSION_IDLE_TTL must not exceed SESSION_TTL');
+  const issues = parsed.error?.issues ?? [];
+  const faulty = new Map(issues.map((issue) => [String(issue.path[0]), issue.message]));
+  // What cannot be read is left out of the rules between variables, and the rest is still held to them.
+  const readable = Object.fromEntries(Object.entries(given).filter(([name]) => !faulty.has(name)));
+  const values = parsed.data ?? environment.parse(readable);
+  const between = [...faultsBetween(values)].filter((fault) => !faulty.has(fault.split(' ', 1)[0] ?? ''));
+  const faults = [...[...faulty].map(([name, fault]) => `${name} ${fault}`), ...between];
   if (faults.length > 0) throw new ConfigError(faults);
   return Object.freeze({
     publicUrl: values.PUBLIC_URL,
@@ -179,11 +200,11 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     databaseUrl: values.DATABASE_URL,
     dataDir: values.DATA_DIR,
     secretKeys: values.SECRET_KEY,
-    allowPrivateNetworks: values.ALLOW_PRIVATE_NETWORKS ?? loopback,
+    allowPrivateNetworks: values.ALLOW_PRIVATE_NETWORKS ?? isLoopback(values.PUBLIC_URL),
     returnToOrigins: values.RETURN_TO_ORIGINS,
     trustProxy: values.TRUST_PROXY,
     sessionTtlSeconds: values.SESSION_TTL,
-    sessionIdleTtlSeconds: values.SESSION_IDLE_TTL,
+    sessionIdleTtlSeconds: idleSeconds(values),
     brandName: values.BRAND_NAME,
     brandLogoUrl: values.BRAND_LOGO_URL,
     supportUrl: values.SUPPORT_URL,

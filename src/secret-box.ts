@@ -8,6 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 const KEY_BYTES = 32;
+const BASE64_KEY = /^[A-Za-z0-9+/_-]{43}=?$/;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
@@ -16,8 +17,10 @@ export type SealPurpose = 'client-secret' | 'login-transaction' | 'login-confirm
 
 /** Keys from SECRET_KEY: base64 of 32 bytes each, comma separated; undefined if any is not. */
 export function parseSecretKeys(text: string): readonly Buffer[] | undefined {
-  const keys = text.split(',').map((item) => Buffer.from(item.trim(), 'base64'));
-  return keys.every((key) => key.length === KEY_BYTES) ? keys : undefined;
+  const items = text.trim().split(/\s*,\s*/);
+  // Node reads base64 leniently; a key that is read as another loses all that it sealed.
+  if (!items.every((item) => BASE64_KEY.test(item))) return undefined;
+  return items.map((item) => Buffer.from(item, 'base64'));
 }
 
 /** The key of a first try: made once in `dataDir`, readable by its owner alone, and found again afterwards. */

@@ -7,8 +7,11 @@ export type JsonObject = Readonly<Record<string, unknown>>;
 
 const DEEPEST = 32;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-/** One token: a string, or a character that gives structure. Everything between them is numbers, words and space. */
-const TOKENS = /"(?:[^"\\]|\\.)*"|[{}[\]:,]/g;
+/**
+ * One token: a string, or a character that gives structure. Everything between them is numbers, words and space. A string
+ * without an end is a token too, or the search for one would begin again at each of its characters.
+ */
+const TOKENS = /"(?:[^"\\]|\\.)*"?|[{}[\]:,]/g;
 
 /** `malformed`: no JSON object at all. `ambiguous`: an object that repeats a member, which parsers read differently. */
 export type JsonFault = 'malformed' | 'ambiguous';

@@ -1,5 +1,5 @@
 /** `connection`: how an organization's people prove who they are. The rules are register-connection.ts; here is their face. */
-import { Option, type Command } from 'commander';
+import { Argument, Option, type Command } from 'commander';
 import type { Connection, ConnectionOf } from '../connections/connection.ts';
 import {
   deleteConnection,
@@ -85,16 +85,22 @@ function withKindOptions(command: Command): Command {
 
 const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** Refuses options of another kind, and in a new connection the lack of those that it needs. */
-function checkOptions(kind: Connection['kind'], options: ConnectionOptions, isNew: boolean): void {
+/** What is wrong with the options: another kind's, or in a new connection the lack of those that it needs. */
+function optionFault(
+  kind: Connection['kind'],
+  options: ConnectionOptions,
+  isNew: boolean,
+): string | undefined {
   const { required, optional } = OPTIONS_OF_KIND[kind];
   const known: readonly string[] = ['json', ...required, ...optional];
   const strange = Object.keys(options).find((name) => !known.includes(name));
-  if (strange !== undefined) throw new Refusal(`${flag(strange)} is not an option of ${kind} connections.`);
+  if (strange !== undefined) return `${flag(strange)} is not an option of connections of the kind ${kind}`;
   const missing = isNew
     ? required.filter((name) => options[name as keyof ConnectionOptions] === undefined)
     : [];
-  if (missing.length > 0) throw new Refusal(`A ${kind} connection needs ${missing.map(flag).join(', ')}.`);
+  return missing.length === 0
+    ? undefined
+    : `a connection of the kind ${kind} needs ${missing.map(flag).join(', ')}`;
 }
 
 function addCommand(connection: Command, terminal: Terminal): void {
@@ -102,36 +108,36 @@ function addCommand(connection: Command, terminal: Terminal): void {
     connection
       .command('add')
       .argument('<slug>', 'the organization')
-      .argument('<kind>', 'oidc or jwt-callback')
+      .addArgument(new Argument('<kind>').choices(Object.keys(OPTIONS_OF_KIND)))
       .description('add a connection; the provider is asked first, and what does not answer is refused'),
-  ).action((slug: string, kind: string, options: ConnectionOptions) =>
-    withDatabase(terminal, options, async (context) => {
+  ).action((slug: string, kind: Connection['kind'], options: ConnectionOptions, command: Command) => {
+    const fault = optionFault(kind, options, true);
+    if (fault !== undefined) command.error(`error: ${fault}`, { exitCode: 2 });
+    return withDatabase(terminal, options, async (context) => {
       const organization = await requireOrganization(context.database, slug);
       const parts = registrationParts(context);
-      let added: Connection;
-      if (kind === 'oidc') {
-        checkOptions(kind, options, true);
-        const { discoveryUrl = '', clientId = '', clientSecretFile = '-' } = options;
-        const clientSecret = await readSecret(terminal, clientSecretFile);
-        const { scope, emailClaim, clientAuth } = options;
-        const registration = { discoveryUrl, clientId, clientSecret, scope, emailClaim, clientAuth };
-        added = await addOidcConnection(parts, organization, registration);
-      } else if (kind === 'jwt-callback') {
-        checkOptions(kind, options, true);
-        const { loginUrl = '', publicKeyFile = '-', issuer, audience } = options;
-        const publicKeyPem = await readInput(terminal, publicKeyFile);
-        added = await addJwtCallbackConnection(parts, organization, {
-          loginUrl,
-          publicKeyPem,
-          issuer,
-          audience,
-        });
-      } else {
-        throw new Refusal(`There is no kind of connection "${kind}". Kinds: oidc, jwt-callback.`);
-      }
+      const added =
+        kind === 'oidc'
+          ? await addOidcConnection(parts, organization, await oidcRegistration(terminal, options))
+          : await addJwtCallbackConnection(
+              parts,
+              organization,
+              await callbackRegistration(terminal, options),
+            );
       await printConnection(context, added, 'Give the customer:');
-    }),
-  );
+    });
+  });
+}
+
+async function oidcRegistration(terminal: Terminal, options: ConnectionOptions) {
+  const { discoveryUrl = '', clientId = '', clientSecretFile = '-', scope, emailClaim, clientAuth } = options;
+  const clientSecret = await readSecret(terminal, clientSecretFile);
+  return { discoveryUrl, clientId, clientSecret, scope, emailClaim, clientAuth };
+}
+
+async function callbackRegistration(terminal: Terminal, options: ConnectionOptions) {
+  const { loginUrl = '', publicKeyFile = '-', issuer, audience } = options;
+  return { loginUrl, publicKeyPem: await readInput(terminal, publicKeyFile), issuer, audience };
 }
 
 function updateCommand(connection: Command, terminal: Terminal): void {
@@ -145,7 +151,8 @@ function updateCommand(connection: Command, terminal: Terminal): void {
   ).action((id: string, options: ConnectionOptions) =>
     withDatabase(terminal, options, async (context) => {
       const current = await requireConnection(context.database, id);
-      checkOptions(current.kind, options, false);
+      const fault = optionFault(current.kind, options, false);
+      if (fault !== undefined) throw new Refusal(`${fault}.`);
       const parts = registrationParts(context);
       if (current.kind === 'oidc') {
         const { discoveryUrl, clientId, scope, emailClaim, clientAuth, clientSecretFile } = options;

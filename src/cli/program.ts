@@ -2,6 +2,7 @@
  * The command line: the list of all commands, and what their ends mean. 0 done; 1 refused, with one line on standard
  * error; 2 wrong usage; 3 the database cannot be reached.
  */
+import { isNativeError } from 'node:util/types';
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config.ts';
 import { GatewayError, Refusal } from '../errors.ts';
@@ -47,6 +48,10 @@ export async function runProgram(
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
       writeErr: (text) => terminal.stderr.write(text),
+      // Somebody who gives a secret as an argument is not shown it again, nor is a log.
+      outputError: (text, write) => {
+        write(text.replace(/(unknown option '--[^=']*)=[^]*$/, "$1'\n"));
+      },
     })
     .exitOverride();
   for (const addCommands of [
@@ -77,9 +82,7 @@ function exitStatus(error: unknown, { stderr }: Terminal): number {
     return EXIT.refused;
   }
   if (error instanceof GatewayError && error.code === 'temporarily_unavailable') {
-    stderr.write(
-      `The database cannot be reached or cannot work now: ${describeError(error.cause)}. Check DATABASE_URL.\n`,
-    );
+    stderr.write(`${unreachable(error.cause)}\n`);
     return EXIT.unreachable;
   }
   if (error instanceof Error && error.name === 'EmbeddedPostgresError') {
@@ -88,4 +91,21 @@ function exitStatus(error: unknown, { stderr }: Terminal): number {
   }
   stderr.write(`Something went wrong that should not have: ${describeError(error)}\n`);
   return EXIT.refused;
+}
+
+/** SQLSTATEs that an operator can do something about. */
+const DATABASE_FAULTS: Readonly<Record<string, string>> = {
+  '28P01': 'wrong user or password',
+  '28000': 'this user may not connect',
+  '3D000': 'there is no such database',
+  '53300': 'it has too many connections',
+  '53100': 'its disk is full',
+  '25006': 'it is read-only',
+  '42501': 'this user lacks a permission',
+};
+
+function unreachable(cause: unknown): string {
+  const { code } = (isNativeError(cause) ? cause : {}) as { readonly code?: unknown };
+  const known = typeof code === 'string' ? (DATABASE_FAULTS[code] ?? code) : 'no answer';
+  return `The database cannot be reached, or cannot work now: ${known}. Check DATABASE_URL.`;
 }

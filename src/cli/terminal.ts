@@ -2,6 +2,7 @@
  * What every command shares: where it prints, how it asks, how a secret gets in, and what its end means. Results go to
  * standard output, everything else to standard error, so that a script reads one JSON document and nothing beside it.
  */
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { createInterface } from 'node:readline/promises';
@@ -108,7 +109,11 @@ export async function confirm(
   if (context.terminal.stdin.isTTY !== true)
     throw new Refusal(`${question} Nothing was done: add --yes to say so.`);
   const asking = createInterface({ input: context.terminal.stdin, output: context.terminal.stderr });
-  const answer = await asking.question(`${question} Type yes to go on: `);
+  // Ctrl-C and Ctrl-D are answers, too.
+  const closed = once(asking, 'close').then(() => '');
+  const answer = await Promise.race([asking.question(`${question} Type yes to go on: `), closed]).catch(
+    () => '',
+  );
   asking.close();
   if (answer.trim().toLowerCase() !== 'yes') throw new Refusal('Nothing was done.');
 }
@@ -119,10 +124,18 @@ export async function confirm(
  */
 export async function readInput(terminal: Terminal, file: string): Promise<string> {
   if (file === '-') return readAll(terminal.stdin);
+  requireFileName(file);
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
     throw new Refusal(`Cannot read ${file} (${(error as NodeJS.ErrnoException).code ?? 'error'}).`);
+  }
+}
+
+/** Whoever gives a key or a secret in the place of a file's name is not shown it again. */
+export function requireFileName(file: string): void {
+  if (file.length > 200 || /\p{Cc}|-----/u.test(file)) {
+    throw new Refusal('The name of a file is expected, or - for standard input; what was given is none.');
   }
 }
 

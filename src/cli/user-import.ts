@@ -8,7 +8,7 @@ import { GatewayError, Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { readUserRows, type UserRows } from '../users/read-user-rows.ts';
 import { insertUsers } from '../users/user-store.ts';
-import { print, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
+import { print, requireFileName, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 export function importCommand(user: Command, terminal: Terminal): void {
   user
@@ -44,6 +44,7 @@ async function openCsv(
   file: string,
 ): Promise<{ stream: Readable; bytes: number | undefined }> {
   if (file === '-') return { stream: Readable.from(terminal.stdin), bytes: undefined };
+  requireFileName(file);
   try {
     const { size } = await stat(file);
     return { stream: createReadStream(file), bytes: size };

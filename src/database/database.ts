@@ -62,12 +62,20 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return connect({ ...embedded.connection, ...limits, ssl: false }, embedded);
 }
 
+/** Knex prints faults, with stack traces, that it throws as well. */
+const SILENT = { warn: ignore, error: ignore, deprecate: ignore, debug: ignore };
+
+function ignore(): void {
+  // What matters comes as an exception.
+}
+
 function connect(connection: ConnectionSettings, embedded?: EmbeddedPostgres): Database {
   const db = knex({
     client: 'pg',
     connection: connection as Knex.PgConnectionConfig,
     pool: { min: 0, max: POOL_SIZE },
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
+    log: SILENT,
   });
   return {
     isEmbedded: embedded !== undefined,

@@ -5,9 +5,7 @@
  * Rows of users are locked against being disabled until the statement is over; what a statement sees is one moment.
  */
 import type { Knex } from 'knex';
-import type { Connection } from '../connections/connection.ts';
 import type { Database } from '../database/database.ts';
-import type { ParsedEmail } from '../organizations/email-address.ts';
 import type { Admission } from './admit-identity.ts';
 
 /** Bindings that ADMISSION reads. */
@@ -61,20 +59,11 @@ export const ADMISSION = `
     END AS answer
   )`;
 
-/** What would become of an address of a connection, as far as it can be said without a sign-in. */
+/** What would become of a sign-in; with a null subject, as far as it can be said without one. */
 export async function askAdmission(
   database: Database,
-  connection: Connection,
-  email: ParsedEmail,
+  question: AdmissionQuestion,
 ): Promise<{ readonly answer: Admission; readonly userExists: boolean }> {
-  const question: AdmissionQuestion = {
-    organizationId: connection.organizationId,
-    connectionId: connection.id,
-    revision: connection.revision,
-    domain: email.domain,
-    email: email.address,
-    subject: null,
-  };
   const { rows } = await database.run((db: Knex) =>
     db.raw<{ rows: { answer: Admission; userExists: boolean }[] }>(
       `WITH ${ADMISSION} SELECT answer, EXISTS (SELECT FROM named) AS "userExists" FROM admission`,

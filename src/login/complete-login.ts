@@ -18,8 +18,10 @@ import { withinDeadline } from '../outbound/deadline.ts';
 import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import { admissionRefusals, type Admission } from './admit-identity.ts';
+import { askAdmission, type AdmissionQuestion } from './admission-store.ts';
 import { finishLogin, type FinishedLogin } from './finish-login-store.ts';
 import type { LoginParts } from './login-parts.ts';
+import { wasUsed } from './single-use-store.ts';
 import { transactionDigest, transactionForgettableAt, type LoginTransaction } from './login-transaction.ts';
 
 /** A browser that came back from its provider. */
@@ -50,7 +52,10 @@ export async function completeLogin(parts: LoginParts, arrival: Arrival): Promis
       const connector = await parts.connectors.open(connection);
       return connector.complete(arrival.callback, transaction.secrets);
     });
-    if (!returnsState && needsConfirmation(transaction, identity)) return { kind: 'confirm', identity };
+    if (!returnsState && needsConfirmation(transaction, identity)) {
+      await requireAdmissible(parts, identity, transaction);
+      return { kind: 'confirm', identity };
+    }
     return await signIn(parts, identity, arrival);
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
@@ -84,6 +89,31 @@ function needsConfirmation(transaction: LoginTransaction, identity: VerifiedIden
   return typedEmail === undefined ? isFromAnotherSite : typedEmail !== identity.email.address;
 }
 
+/** Nobody is asked to confirm a sign-in that would be refused. */
+async function requireAdmissible(
+  parts: LoginParts,
+  identity: VerifiedIdentity,
+  transaction: LoginTransaction,
+): Promise<void> {
+  const context = { email: identity.email.address };
+  const { answer } = await askAdmission(parts.database, admissionQuestion(identity, transaction));
+  if (answer !== 'admitted') throw refusal(answer).with(context);
+  if (await wasUsed(parts.database, identity)) {
+    throw new GatewayError('token_replayed', { reason: 'the token was used before', ...context });
+  }
+}
+
+function admissionQuestion(identity: VerifiedIdentity, transaction: LoginTransaction): AdmissionQuestion {
+  return {
+    organizationId: transaction.organizationId,
+    connectionId: identity.connectionId,
+    revision: transaction.revision,
+    domain: identity.email.domain,
+    email: identity.email.address,
+    subject: identity.subject,
+  };
+}
+
 /**
  * Steps 4 to 7 for an identity that was verified in this attempt.
  * @throws GatewayError
@@ -97,12 +127,7 @@ export async function signIn(
   const digest = sessionDigest(sessionSecret);
   if (digest === undefined) throw new Error('a new session has no digest');
   const finished = await finishLogin(parts.database, {
-    organizationId: transaction.organizationId,
-    connectionId: identity.connectionId,
-    revision: transaction.revision,
-    domain: identity.email.domain,
-    email: identity.email.address,
-    subject: identity.subject,
+    ...admissionQuestion(identity, transaction),
     name: identity.name ?? null,
     uses: usesOf(transaction, identity),
     sessionDigest: digest,

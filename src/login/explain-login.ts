@@ -84,7 +84,14 @@ async function explainEntry(
   steps.push(
     `Its active connection is ${id} (${connectionKinds[kind].label}): the person is sent there to sign in.`,
   );
-  const { answer, userExists } = await askAdmission(database, connection, email);
+  const { answer, userExists } = await askAdmission(database, {
+    organizationId: organization.id,
+    connectionId: connection.id,
+    revision: connection.revision,
+    domain: email.domain,
+    email: email.address,
+    subject: null,
+  });
   if (answer !== 'admitted') {
     const { code, reason } = admissionRefusals[answer];
     steps.push(`After signing in there, the person is refused: ${reason}.`);

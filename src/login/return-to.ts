@@ -25,7 +25,10 @@ export function acceptedReturnTo(
   if (!(ABSOLUTE.test(value) || RELATIVE.test(value)) || !URL.canParse(value, publicUrl)) return undefined;
   const url = new URL(value, publicUrl);
   if (url.username !== '' || url.password !== '') return undefined;
-  if (url.origin !== publicUrl) return origins.includes(url.origin) ? url.href : undefined;
+  const isHere = url.origin === publicUrl;
   // "/.//evil.example" is of this origin until somebody resolves its path again.
-  return url.pathname.startsWith('//') ? undefined : url.pathname + url.search + url.hash;
+  if (isHere ? url.pathname.startsWith('//') : !origins.includes(url.origin)) return undefined;
+  const accepted = isHere ? url.pathname + url.search + url.hash : url.href;
+  // Parsing encodes, and what is encoded is longer.
+  return accepted.length > LONGEST ? undefined : accepted;
 }

@@ -23,8 +23,12 @@ export function canonicalDomain(text: unknown): DomainName | undefined {
   if (ascii === undefined || ascii.length > LONGEST_NAME) return undefined;
   const labels = ascii.split('.');
   const last = labels.at(-1) ?? '';
-  // A last label of digits alone would make it an IPv4 address.
-  if (labels.length < 2 || !labels.every((label) => LABEL.test(label)) || /^[0-9]+$/.test(last))
+  // A last label that is a number would make it an IPv4 address (URL standard, "ends in a number").
+  if (
+    labels.length < 2 ||
+    !labels.every((label) => LABEL.test(label)) ||
+    /^(?:[0-9]+|0x[0-9a-f]*)$/.test(last)
+  )
     return undefined;
   if (labels.some((label) => label.startsWith('xn--')) && asciiForm(domainToUnicode(ascii)) !== ascii) {
     return undefined;

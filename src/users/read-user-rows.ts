@@ -101,7 +101,10 @@ async function* naming<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item> {
   try {
     yield* items;
   } catch (error) {
-    if (!(error instanceof CsvError)) throw error;
+    if (!(error instanceof CsvError)) {
+      const { code } = error as NodeJS.ErrnoException;
+      throw new Refusal(`The file cannot be read (${code ?? 'error'}). Nothing was imported.`);
+    }
     const line = typeof error['lines'] === 'number' ? ` in line ${error['lines']}` : '';
     throw new Refusal(`The file is not CSV (${error.code}${line}). Nothing was imported.`);
   }
