@@ -2,9 +2,11 @@
 import type { Connection } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import { findOrganization, listDomains } from '../organizations/organization-store.ts';
-import { table, type CommandContext } from './terminal.ts';
+import { openSecretBox } from '../secret-box.ts';
+import type { RegistrationParts } from '../connections/register-connection.ts';
+import { print, table, type CommandContext } from './terminal.ts';
 
-export type ConnectionDocument = Readonly<Record<string, unknown>>;
+type ConnectionDocument = Readonly<Record<string, unknown>>;
 
 export async function connectionDocument(
   { config, database }: Pick<CommandContext, 'config' | 'database'>,
@@ -54,7 +56,7 @@ export async function connectionDocument(
 const UNUSED = '' as Parameters<typeof connectionKinds.oidc.callbackPath>[1];
 
 /** For people: one line a member, those that the customer needs last. */
-export function describeConnection(document: ConnectionDocument, heading?: string): string {
+function describeConnection(document: ConnectionDocument, heading?: string): string {
   const needed = ['redirect_uri', 'callback_url', 'entry_url'].filter((name) => name in document);
   const rest = Object.keys(document).filter(
     (name) => !needed.includes(name) && name !== 'id' && name !== 'callback_urls',
@@ -74,4 +76,18 @@ function showMember(name: string, value: unknown): string {
   if (name === 'keys') return (value as readonly { id: string }[]).map(({ id }) => id).join(', ');
   if (Array.isArray(value)) return value.join(', ');
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '-';
+}
+
+/** What the rules of registering a connection need of a command. */
+export function registrationParts({ config, database, actor }: CommandContext): RegistrationParts {
+  return { database, secrets: openSecretBox(config), outbound: config, actor };
+}
+
+export async function printConnection(
+  context: CommandContext,
+  connection: Connection,
+  heading?: string,
+): Promise<void> {
+  const document = await connectionDocument(context, connection);
+  print(context, document, describeConnection(document, heading));
 }

@@ -1,6 +1,6 @@
 /** `connection`: how an organization's people prove who they are. The rules are register-connection.ts; here is their face. */
 import { Argument, Option, type Command } from 'commander';
-import type { Connection, ConnectionOf } from '../connections/connection.ts';
+import type { Connection } from '../connections/connection.ts';
 import {
   deleteConnection,
   listConnections,
@@ -8,28 +8,16 @@ import {
   setConnectionStatus,
 } from '../connections/connection-store.ts';
 import {
-  addCallbackKey,
   addJwtCallbackConnection,
   addOidcConnection,
-  removeCallbackKey,
   updateJwtCallbackConnection,
   updateOidcConnection,
-  type RegistrationParts,
 } from '../connections/register-connection.ts';
 import { Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
-import { openSecretBox } from '../secret-box.ts';
-import { connectionDocument, describeConnection } from './connection-output.ts';
-import {
-  confirm,
-  print,
-  readInput,
-  readSecret,
-  table,
-  withDatabase,
-  type CommandContext,
-  type Terminal,
-} from './terminal.ts';
+import { keyCommands } from './connection-keys.ts';
+import { connectionDocument, printConnection, registrationParts } from './connection-output.ts';
+import { confirm, print, readInput, readSecret, table, withDatabase, type Terminal } from './terminal.ts';
 
 interface ConnectionOptions {
   readonly discoveryUrl?: string;
@@ -182,43 +170,6 @@ function withoutUndefined<Value extends object>(
   };
 }
 
-function keyCommands(connection: Command, terminal: Terminal): void {
-  const key = connection.command('key').description('jwt-callback: keys that tokens may be signed with');
-  key
-    .command('add')
-    .argument('<id>', 'the connection')
-    .argument('<pem>', 'file with an RSA public key, or - for standard input')
-    .option('--json', 'print JSON')
-    .description('add a key beside those that are valid already')
-    .action((id: string, file: string, options: { json?: boolean }) =>
-      withDatabase(terminal, options, async (context) => {
-        const current = requireCallback(await requireConnection(context.database, id));
-        const pem = await readInput(terminal, file);
-        await printConnection(context, await addCallbackKey(registrationParts(context), current, pem));
-      }),
-    );
-  key
-    .command('remove')
-    .argument('<id>', 'the connection')
-    .argument('<key-id>')
-    .option('--yes', 'do not ask')
-    .option('--json', 'print JSON')
-    .description('take a key away; nothing that it signed is accepted any more')
-    .action((id: string, keyId: string, options: { json?: boolean; yes?: boolean }) =>
-      withDatabase(terminal, options, async (context) => {
-        const current = requireCallback(await requireConnection(context.database, id));
-        await confirm(context, options, `Tokens signed with key ${keyId} are no longer accepted.`);
-        await printConnection(context, await removeCallbackKey(registrationParts(context), current, keyId));
-      }),
-    );
-}
-
-function requireCallback(connection: Connection): ConnectionOf<'jwt-callback'> {
-  if (connection.kind !== 'jwt-callback')
-    throw new Refusal(`An ${connection.kind} connection has no keys of its own.`);
-  return connection;
-}
-
 function lookCommands(connection: Command, terminal: Terminal): void {
   connection
     .command('list')
@@ -288,17 +239,4 @@ function switchCommands(connection: Command, terminal: Terminal): void {
         print(context, { removed: id }, `Removed ${id}.`);
       }),
     );
-}
-
-function registrationParts({ config, database, actor }: CommandContext): RegistrationParts {
-  return { database, secrets: openSecretBox(config), outbound: config, actor };
-}
-
-async function printConnection(
-  context: CommandContext,
-  connection: Connection,
-  heading?: string,
-): Promise<void> {
-  const document = await connectionDocument(context, connection);
-  print(context, document, describeConnection(document, heading));
 }
