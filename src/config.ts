@@ -115,7 +115,8 @@ const environment = z.object({
   DATABASE_URL: z
     .string()
     .refine(
-      (text) => isUrlOf(text, ['postgres:', 'postgresql:']),
+      // A Unix socket is named in the query, beside a user and no host, which is a URL to PostgreSQL alone.
+      (text) => isUrlOf(text.replace('@/', '@localhost/'), ['postgres:', 'postgresql:']),
       'must be a URL such as postgres://user@host/name',
     )
     .optional(),

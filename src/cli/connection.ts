@@ -154,10 +154,12 @@ function updateCommand(connection: Command, terminal: Terminal): void {
         return;
       }
       const { loginUrl, issuer, audience, publicKeyFile } = options;
-      if (publicKeyFile !== undefined)
-        throw new Refusal(`Keys have commands of their own: connection key add ${id} <pem>`);
+      const publicKeyPem = publicKeyFile === undefined ? undefined : await readInput(terminal, publicKeyFile);
       const given = withoutUndefined({ loginUrl, issuer, audience });
-      await printConnection(context, await updateJwtCallbackConnection(parts, current, given));
+      await printConnection(
+        context,
+        await updateJwtCallbackConnection(parts, current, { ...given, publicKeyPem }),
+      );
     }),
   );
 }

@@ -123,10 +123,12 @@ export async function confirm(
  * @throws Refusal if it cannot be read; the message names the file and never its content
  */
 export async function readInput(terminal: Terminal, file: string): Promise<string> {
-  if (file === '-') return readAll(terminal.stdin);
+  // Some editors begin a file with a byte order mark.
+  const withoutMark = (text: string) => text.replace(/^\ufeff/, '');
+  if (file === '-') return withoutMark(await readAll(terminal.stdin));
   requireFileName(file);
   try {
-    return await readFile(file, 'utf8');
+    return withoutMark(await readFile(file, 'utf8'));
   } catch (error) {
     throw new Refusal(`Cannot read ${file} (${(error as NodeJS.ErrnoException).code ?? 'error'}).`);
   }

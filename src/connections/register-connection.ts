@@ -47,6 +47,8 @@ export async function addJwtCallbackConnection(
   organization: Organization,
   registration: JwtCallbackRegistration & { readonly publicKeyPem: string },
 ): Promise<Connection> {
+  const { issuer, audience } = registration;
+  if (issuer === '' || audience === '') throw new Refusal('--issuer and --audience must not be empty.');
   const keys = [readPublicKey(registration.publicKeyPem, new Date())];
   const settings = { ...(await settleJwtCallback(parts, registration)), keys };
   const connection = {
@@ -84,14 +86,20 @@ export async function updateOidcConnection(
   return updateConnection(parts.database, connection, update, parts.actor);
 }
 
-/** Changes what is given; the keys stay. Sign-ins under way have to start again. */
+/**
+ * Changes what is given: an empty issuer or audience is no longer required, a key takes the place of all others. Sign-ins
+ * under way have to start again.
+ */
 export async function updateJwtCallbackConnection(
   parts: RegistrationParts,
   connection: ConnectionOf<'jwt-callback'>,
-  change: Partial<JwtCallbackRegistration>,
+  change: Partial<JwtCallbackRegistration> & { readonly publicKeyPem?: string | undefined },
 ): Promise<Connection> {
-  const settled = await settleJwtCallback(parts, { ...connection.settings, ...withoutUndefined(change) });
-  const settings = { ...settled, keys: connection.settings.keys };
+  const { publicKeyPem, ...given } = change;
+  const settled = await settleJwtCallback(parts, { ...connection.settings, ...withoutUndefined(given) });
+  const keys =
+    publicKeyPem === undefined ? connection.settings.keys : [readPublicKey(publicKeyPem, new Date())];
+  const settings = { ...settled, keys };
   const update = { action: 'connection.updated', settings, endsLogins: true } as const;
   return updateConnection(parts.database, connection, update, parts.actor);
 }
@@ -156,7 +164,11 @@ async function settleJwtCallback(
 ): Promise<Omit<JwtCallbackSettings, 'keys'>> {
   requireUrl('--login-url', loginUrl, parts.outbound);
   await requireResolvable(new URL(loginUrl).hostname);
-  return { loginUrl, ...withoutUndefined({ issuer, audience }) };
+  const required = {
+    issuer: issuer === '' ? undefined : issuer,
+    audience: audience === '' ? undefined : audience,
+  };
+  return { loginUrl, ...withoutUndefined(required) };
 }
 
 function requireUrl(option: string, text: string, outbound: OutboundPolicy): void {

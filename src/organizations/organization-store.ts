@@ -132,8 +132,8 @@ export async function deleteOrganization(
 }
 
 /**
- * Adds a domain, or proves one that the same organization claimed before.
- * @throws Refusal if another organization has it
+ * Adds a domain, or proves one that was claimed before. A claim that nobody proved gives way to a proof; a proof does not.
+ * @throws Refusal if another organization has proved it, or claimed it first
  */
 export async function addDomain(
   database: Database,
@@ -142,6 +142,19 @@ export async function addDomain(
 ): Promise<Domain> {
   const { organization, name, verified } = claim;
   return database.transaction(async (db) => {
+    const owner = await lockDomain(db, name);
+    const isForeign = owner !== undefined && owner.organization_id !== organization.id;
+    if (isForeign && (owner.verified_at !== null || !verified)) {
+      throw new Refusal(
+        `${name} is ${owner.verified_at === null ? 'claimed by' : 'verified for'} ${owner.slug}. ` +
+          `If that is wrong, remove it there first: domain remove ${name}`,
+      );
+    }
+    if (isForeign) {
+      await db('domains').where({ name }).delete();
+      const organizationId = owner.organization_id;
+      await insertAuditEvent(db, { action: 'domain.removed', reason: name, organizationId, actor });
+    }
     const [row] = await db<DomainRow>('domains')
       .insert({
         name,
@@ -154,7 +167,8 @@ export async function addDomain(
       })
       .where('domains.organization_id', organization.id)
       .returning('*');
-    if (row === undefined) throw new Refusal(`The domain ${name} belongs to another organization.`);
+    if (row === undefined)
+      throw new Refusal(`${name} was added by somebody else at the same time. Try again.`);
     await insertAuditEvent(db, {
       action: row.verified_at === null ? 'domain.added' : 'domain.verified',
       reason: name,
@@ -163,6 +177,17 @@ export async function addDomain(
     });
     return domainFromRow(row);
   });
+}
+
+function lockDomain(
+  db: Knex,
+  name: DomainName,
+): Promise<(DomainRow & { readonly slug: string }) | undefined> {
+  return db<DomainRow>('domains')
+    .join('organizations', 'organizations.id', 'domains.organization_id')
+    .where('domains.name', name)
+    .forUpdate('domains')
+    .first<(DomainRow & { slug: string }) | undefined>('domains.*', 'organizations.slug');
 }
 
 /** Whether and by whom a domain is claimed, proved or not. */

@@ -43,8 +43,10 @@ export async function settleOidcSettings(
   fetch: GuardedFetch,
 ): Promise<OidcSettings> {
   const { discoveryUrl, clientId } = registration;
+  if (clientId === '') throw new Refusal('--client-id must not be empty.');
+  if (registration.emailClaim === '') throw new Refusal('--email-claim must not be empty.');
   const scope = registration.scope ?? 'openid email profile';
-  if (!scope.split(' ').includes('openid')) throw new Refusal('--scope must include openid');
+  if (!scope.split(' ').includes('openid')) throw new Refusal('--scope must include openid.');
   const metadata = await fetchProviderMetadata(discoveryUrl, fetch);
   return {
     discoveryUrl,
