@@ -11,12 +11,19 @@ export type { Logger } from 'pino';
 
 const LONGEST_FIELD = 1_024;
 
+/** DEL and the C1 controls, line separators, and what reorders text. */
+const ACTIVE = /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+
+const asEscape = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`;
+
 export function openLog(level: LogLevel, destination?: { write(line: string): void }): Logger {
   const options = {
     level,
     base: { name: 'gatehouse' },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    // JSON leaves these as they are, and a terminal may act on them.
+    hooks: { streamWrite: (line: string) => line.replace(ACTIVE, asEscape) },
     redact: ['*.cookie', '*.authorization', '*.token', '*.secret', '*.password'],
   };
   return destination === undefined ? pino(options) : pino(options, destination);

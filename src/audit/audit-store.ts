@@ -96,6 +96,8 @@ export async function recordLoginFailure(
 export interface AuditFilter {
   readonly organizationId?: string | undefined;
   readonly reference?: string | undefined;
+  readonly connectionId?: string | undefined;
+  readonly outcome?: 'success' | 'failure' | undefined;
   /** Only events that came after this one. */
   readonly afterId?: string | undefined;
   /** The newest so many. */
@@ -113,6 +115,8 @@ export async function listAuditEvents(
       .where((query) => {
         if (filter.organizationId !== undefined) void query.where('organization_id', filter.organizationId);
         if (filter.reference !== undefined) void query.where('reference', filter.reference);
+        if (filter.connectionId !== undefined) void query.where('connection_id', filter.connectionId);
+        if (filter.outcome !== undefined) void query.where('outcome', filter.outcome);
         if (filter.afterId !== undefined) void query.where('audit_events.id', '>', filter.afterId);
       })
       .orderBy('audit_events.id', 'desc')

@@ -56,7 +56,7 @@ export async function connectionDocument(
 const UNUSED = '' as Parameters<typeof connectionKinds.oidc.callbackPath>[1];
 
 /** For people: one line a member, those that the customer needs last. */
-function describeConnection(document: ConnectionDocument, heading?: string): string {
+export function describeConnection(document: ConnectionDocument, heading?: string): string {
   const needed = ['redirect_uri', 'callback_url', 'entry_url'].filter((name) => name in document);
   const rest = Object.keys(document).filter(
     (name) => !needed.includes(name) && name !== 'id' && name !== 'callback_urls',
@@ -73,6 +73,9 @@ function describeConnection(document: ConnectionDocument, heading?: string): str
 
 function showMember(name: string, value: unknown): string {
   if (name === 'callback_url' && value === null) return 'add a verified domain first';
+  if (name === 'last_failure' && value !== null) {
+    return Object.values(value as Readonly<Record<string, string | null>>).join('  ');
+  }
   if (name === 'keys') return (value as readonly { id: string }[]).map(({ id }) => id).join(', ');
   if (Array.isArray(value)) return value.join(', ');
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '-';

@@ -48,9 +48,9 @@ export async function runProgram(
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
       writeErr: (text) => terminal.stderr.write(text),
-      // Somebody who gives a secret as an argument is not shown it again, nor is a log.
+      // Somebody who gives a secret or a key as an argument is not shown it again, nor is a log.
       outputError: (text, write) => {
-        write(text.replace(/(unknown option '--[^=']*)=[^]*$/, "$1'\n"));
+        write(text.replace(/(unknown option) '(-{1,2}[a-z][a-z-]*)?[^]*'\n/, '$1 $2\n'));
       },
     })
     .exitOverride();

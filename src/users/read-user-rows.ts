@@ -2,7 +2,7 @@
  * Reads users from CSV: `email` and `name`, by a heading or in this order. Every row is either a user or a refusal with
  * its line and its reason; none is lost on the way.
  */
-import type { Readable } from 'node:stream';
+import { pipeline, type Readable } from 'node:stream';
 import { CsvError, parse } from 'csv-parse';
 import { Refusal } from '../errors.ts';
 import { canonicalEmail } from '../organizations/email-address.ts';
@@ -35,10 +35,10 @@ export function readUserRows(csv: Readable): UserRows {
   const refused: RefusedRow[] = [];
   let rows = 0;
   async function* batches(): AsyncGenerator<readonly NewUser[]> {
-    const parser = csv.pipe(
-      parse({ bom: true, info: true, relax_column_count: true, skip_empty_lines: true, trim: true }),
-    );
-    csv.once('error', (error) => parser.destroy(error));
+    const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true, trim: true };
+    const parser = pipeline(csv, decodeUtf8, parse(options), () => {
+      // What goes wrong comes out of the iteration below.
+    });
     const seen = new Set<string>();
     let columns: Columns | undefined;
     let batch: NewUser[] = [];
@@ -72,6 +72,13 @@ export function readUserRows(csv: Readable): UserRows {
   return { batches: naming(batches()), refused, count: () => rows };
 }
 
+/** @throws TypeError where the bytes are not UTF-8: names would be stored mangled */
+async function* decodeUtf8(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+  for await (const chunk of bytes) yield decoder.decode(chunk, { stream: true });
+  yield decoder.decode();
+}
+
 interface Columns {
   readonly email: number;
   readonly name: number | undefined;
@@ -103,7 +110,10 @@ async function* naming<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item> {
   } catch (error) {
     if (!(error instanceof CsvError)) {
       const { code } = error as NodeJS.ErrnoException;
-      throw new Refusal(`The file cannot be read (${code ?? 'error'}). Nothing was imported.`);
+      if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') {
+        throw new Refusal('The file is not UTF-8. Save it as CSV in UTF-8. Nothing was imported.');
+      }
+      throw new Refusal(`Cannot read the file (${code ?? 'error'}). Nothing was imported.`);
     }
     const line = typeof error['lines'] === 'number' ? ` in line ${error['lines']}` : '';
     throw new Refusal(`The file is not CSV (${error.code}${line}). Nothing was imported.`);
