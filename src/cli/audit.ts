@@ -15,6 +15,8 @@ interface ListOptions {
 }
 
 const FOLLOW_EVERY_MS = 500;
+const LOOK_BACK = 1_000;
+const MOST_AT_ONCE = 100_000;
 
 export function auditCommands(program: Command, terminal: Terminal): void {
   program
@@ -94,14 +96,23 @@ async function follow(context: CommandContext, filter: AuditFilter): Promise<voi
       stop.abort();
     });
   }
-  let afterId: string | undefined;
+  // Ids are given before a transaction commits, so an event may appear behind one that was printed: look back a little.
+  const printed = new Set<string>();
+  let first = 0;
+  let newest = 0;
   while (!stop.signal.aborted) {
-    const events = await listAuditEvents(context.database, { ...filter, afterId });
-    for (const event of events.map(asDocument)) {
-      const line = context.json ? JSON.stringify(event) : asRow(event).map(showable).join('  ');
+    const afterId = newest === 0 ? undefined : String(Math.max(first - 1, newest - LOOK_BACK));
+    const limit = newest === 0 ? filter.limit : MOST_AT_ONCE;
+    for (const event of await listAuditEvents(context.database, { ...filter, afterId, limit })) {
+      if (printed.has(event.id)) continue;
+      printed.add(event.id);
+      if (first === 0) first = Number(event.id);
+      newest = Math.max(newest, Number(event.id));
+      const document = asDocument(event);
+      const line = context.json ? JSON.stringify(document) : asRow(document).map(showable).join('  ');
       context.terminal.stdout.write(`${line}\n`);
-      afterId = event.id;
     }
+    for (const id of printed) if (Number(id) < newest - 2 * LOOK_BACK) printed.delete(id);
     await sleep(FOLLOW_EVERY_MS, undefined, { signal: stop.signal }).catch(() => undefined);
   }
 }

@@ -8,7 +8,8 @@ import {
   sealTransaction,
   type LoginTransaction,
 } from '../login/login-transaction.ts';
-import { sessionDigest } from '../sessions/session.ts';
+import { sessionDigest, type Session } from '../sessions/session.ts';
+import { findSession } from '../sessions/session-store.ts';
 import { seeOther } from './app-answers.ts';
 import type { HttpParts } from './parts.ts';
 
@@ -23,15 +24,26 @@ export function rememberAttempt(
   { request, response }: { readonly request: Request; readonly response: Response },
   transaction: LoginTransaction,
 ): void {
-  const kept = openAttempts(parts, request).slice(0, MOST_TRANSACTIONS - 1);
-  for (const id of parts.cookies.attempts(request).keys()) {
-    if (!kept.some((attempt) => attempt.id === id)) parts.cookies.clearAttempt(response, id);
+  const sealed = sealTransaction(parts.login.secrets, transaction);
+  const cookies = parts.cookies.attempts(request);
+  const kept = new Set<string>();
+  let size = sealed.length;
+  for (const { id } of openAttempts(parts, request).slice(0, MOST_TRANSACTIONS - 1)) {
+    size += (cookies.get(id)?.length ?? 0) + (parts.cookies.confirmation(request, id)?.length ?? 0);
+    if (size > MOST_COOKIE_TEXT) break;
+    kept.add(id);
   }
-  parts.cookies.setAttempt(response, transaction.id, sealTransaction(parts.login.secrets, transaction));
+  for (const id of cookies.keys()) {
+    if (!kept.has(id)) parts.cookies.clearAttempt(response, id);
+  }
+  parts.cookies.setAttempt(response, transaction.id, sealed);
 }
 
+/** All attempts together, in characters: proxies refuse a header line of 8 KiB, and with it the browser. */
+const MOST_COOKIE_TEXT = 5_000;
+
 /** Digest of the session that the browser has now. */
-export function previousDigest(parts: HttpParts, request: Request): Buffer | undefined {
+export function currentDigest(parts: HttpParts, request: Request): Buffer | undefined {
   const secret = parts.cookies.session(request);
   return secret === undefined ? undefined : sessionDigest(secret);
 }
@@ -39,10 +51,16 @@ export function previousDigest(parts: HttpParts, request: Request): Buffer | und
 /** Step 7: the session's cookie and the way onward, or the page that asks. */
 export function finishInBrowser(
   parts: HttpParts,
-  response: Response,
+  { request, response }: { readonly request: Request; readonly response: Response },
   { transaction, outcome }: { readonly transaction: LoginTransaction; readonly outcome: LoginOutcome },
 ): void {
   if (outcome.kind === 'confirm') {
+    // One question at a time: the newest.
+    for (const { id } of openAttempts(parts, request)) {
+      if (id !== transaction.id && parts.cookies.confirmation(request, id) !== undefined) {
+        parts.cookies.clearAttempt(response, id);
+      }
+    }
     const sealed = sealConfirmation(parts.login.secrets, transaction, outcome.identity);
     parts.cookies.setConfirmation(response, transaction.id, sealed);
     seeOther(response, `/login/confirm?attempt=${transaction.id}`);
@@ -51,4 +69,12 @@ export function finishInBrowser(
   parts.cookies.clearAttempt(response, transaction.id);
   parts.cookies.setSession(response, outcome.sessionSecret, parts.config.sessionTtlSeconds);
   seeOther(response, outcome.returnTo);
+}
+
+/** The live session of this browser. */
+export async function currentSession(parts: HttpParts, request: Request): Promise<Session | undefined> {
+  const digest = currentDigest(parts, request);
+  return digest === undefined
+    ? undefined
+    : findSession(parts.database, digest, parts.config.sessionIdleTtlSeconds);
 }

@@ -30,6 +30,8 @@ interface ShownFailure {
   readonly reference: string;
   /** Where the person was going, so that starting again leads there. */
   readonly returnTo?: string | undefined;
+  /** Who it was, where a provider proved that. */
+  readonly email?: string | undefined;
 }
 
 /**
@@ -62,7 +64,8 @@ export async function respondWithFailure(
   else if (status === 503) response.set('Retry-After', '2');
   if (allowedMethods !== undefined) response.set('Allow', allowedMethods.join(', '));
   response.status(status);
-  const failure = { code, reference, returnTo: error.context.returnTo };
+  const { returnTo, email } = error.context;
+  const failure = { code, reference, returnTo, email };
   if (wantsJson(request)) sendProblem(response, failure);
   else response.type('html').send(render?.(failure) ?? failurePage(parts, request, failure));
 }
@@ -130,7 +133,7 @@ function sendProblem(response: Response, { code, reference }: ShownFailure): voi
 }
 
 function failurePage(parts: FailureParts, request: Request, failure: ShownFailure): string {
-  const { code, reference, returnTo } = failure;
+  const { code, reference, returnTo, email } = failure;
   const { sentence, nextStep, status } = publicFailures[code];
   const login = returnTo === undefined ? '/login' : `/login?return_to=${encodeURIComponent(returnTo)}`;
   const actions = [{ label: status === 403 ? 'Use another address' : 'Start again', href: login }];
@@ -142,6 +145,7 @@ function failurePage(parts: FailureParts, request: Request, failure: ShownFailur
     brand: brandOf(parts.config),
     sentence,
     nextStep,
+    email,
     reference,
     actions,
     // The address of a callback holds a token or a code; nobody else's server is told that this page was shown.

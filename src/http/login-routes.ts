@@ -1,20 +1,13 @@
-/**
- * The sign-in page: an address in, a redirect to the company's provider out; and the page that asks a person to confirm
- * a sign-in that somebody else may have started.
- */
+/** The sign-in page: an address in, a redirect to the company's provider out. */
 import type { Request, Response } from 'express';
 import { GatewayError } from '../errors.ts';
-import { openConfirmation } from '../login/login-confirmation.ts';
-import { openTransactions, type LoginTransaction } from '../login/login-transaction.ts';
 import { acceptedReturnTo } from '../login/return-to.ts';
-import { signIn } from '../login/complete-login.ts';
 import { routeEmail } from '../login/route-login.ts';
 import { startLogin, type StartedLogin } from '../login/start-login.ts';
 import { brandOf, respondWithFailure } from './failures.ts';
 import { addressProblems } from './failure-texts.ts';
 import { seeOther } from './app-answers.ts';
-import { finishInBrowser, previousDigest, rememberAttempt } from './browser-login.ts';
-import { renderConfirmPage } from './pages/confirm-page.ts';
+import { currentSession, rememberAttempt } from './browser-login.ts';
 import { renderLoginPage } from './pages/login-page.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
@@ -26,14 +19,17 @@ const text = (value: unknown): string | undefined =>
 
 /** `GET /login` */
 export function showLoginPage(parts: HttpParts) {
-  return (request: Request, response: Response): void => {
-    const { return_to: returnTo, login_hint: hint, signed_out: signedOut } = request.query;
+  return async (request: Request, response: Response): Promise<void> => {
+    const { login_hint: hint, signed_out: signedOut } = request.query;
+    const returnTo = returnToOf(parts, request.query['return_to']);
+    const session = await currentSession(parts, request);
     response.type('html').send(
       renderLoginPage({
         brand: brandOf(parts.config),
         email: text(hint),
-        returnTo: returnToOf(parts, returnTo),
-        notice: signedOut === undefined ? undefined : 'signed-out',
+        returnTo,
+        notice: signedOut === undefined || session !== undefined ? undefined : 'signed-out',
+        signedInAs: session && { email: session.user.email, href: returnTo ?? '/' },
       }),
     );
   };
@@ -80,7 +76,7 @@ async function start(parts: HttpParts, request: Request, response: Response): Pr
 }
 
 /** A form or a JSON object, as its own members. */
-function fieldsOf(body: unknown): Readonly<Record<string, unknown>> {
+export function fieldsOf(body: unknown): Readonly<Record<string, unknown>> {
   if (body === undefined)
     throw new GatewayError('unsupported_media_type', { reason: 'neither a form nor JSON' });
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
@@ -91,62 +87,4 @@ function fieldsOf(body: unknown): Readonly<Record<string, unknown>> {
 
 export function returnToOf(parts: HttpParts, value: unknown): string | undefined {
   return acceptedReturnTo(value, parts.config.publicUrl, parts.config.returnToOrigins);
-}
-
-/** `GET /login/confirm?attempt=…` */
-export function showConfirmPage(parts: HttpParts) {
-  return async (request: Request, response: Response): Promise<void> => {
-    const { transaction, identity } = waitingLogin(parts, request, request.query['attempt']);
-    const entry = await parts.login.directory.byConnection(identity.connectionId);
-    response.type('html').send(
-      renderConfirmPage({
-        brand: brandOf(parts.config),
-        email: identity.email.address,
-        organization: entry?.organization.name ?? identity.email.domain,
-        typedEmail: transaction.typedEmail,
-        state: transaction.id,
-      }),
-    );
-  };
-}
-
-/** `POST /login/confirm` */
-export function confirmLogin(parts: HttpParts) {
-  return async (request: Request, response: Response): Promise<void> => {
-    const { state, decision } = fieldsOf(request.body);
-    const { transaction, identity } = waitingLogin(parts, request, state);
-    if (decision !== 'allow') {
-      parts.cookies.clearAttempt(response, transaction.id);
-      seeOther(response, '/login');
-      return;
-    }
-    try {
-      const arrival = { transaction, previousDigest: previousDigest(parts, request) };
-      const outcome = await signIn(parts.login, identity, arrival);
-      finishInBrowser(parts, response, { transaction, outcome });
-    } catch (error) {
-      if (!(error instanceof GatewayError)) throw error;
-      const { organizationId, connectionId, returnTo } = transaction;
-      throw error.with({ organizationId, connectionId, returnTo, spentTransaction: transaction });
-    }
-  };
-}
-
-/** @throws GatewayError `login_expired` unless this browser has that attempt, verified and waiting */
-function waitingLogin(parts: HttpParts, request: Request, id: unknown) {
-  const attempts = openTransactions(
-    parts.login.secrets,
-    parts.cookies.attempts(request),
-    parts.login.now() / 1000,
-  );
-  const transaction: LoginTransaction | undefined = attempts.find((attempt) => attempt.id === id);
-  const sealed = transaction === undefined ? undefined : parts.cookies.confirmation(request, transaction.id);
-  const identity =
-    transaction === undefined || sealed === undefined
-      ? undefined
-      : openConfirmation(parts.login.secrets, transaction, sealed);
-  if (transaction === undefined || identity === undefined) {
-    throw new GatewayError('login_expired', { reason: 'no sign-in of this browser waits for an answer' });
-  }
-  return { transaction, identity };
 }

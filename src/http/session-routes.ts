@@ -1,22 +1,14 @@
 /** Who is signed in: for the person, for a page's script, for a reverse proxy; and the way out. */
 import type { Request, Response } from 'express';
 import { GatewayError } from '../errors.ts';
-import { sessionDigest, type Session } from '../sessions/session.ts';
-import { endSession, findSession } from '../sessions/session-store.ts';
+import { endSession } from '../sessions/session-store.ts';
 import { seeOther } from './app-answers.ts';
+import { currentSession, currentDigest } from './browser-login.ts';
 import { brandOf } from './failures.ts';
 import { returnToOf } from './login-routes.ts';
 import { renderHomePage } from './pages/home-page.ts';
 import type { HttpParts } from './parts.ts';
 import { forwardedUrl, wantsJson } from './request-facts.ts';
-
-async function currentSession(parts: HttpParts, request: Request): Promise<Session | undefined> {
-  const secret = parts.cookies.session(request);
-  const digest = secret === undefined ? undefined : sessionDigest(secret);
-  return digest === undefined
-    ? undefined
-    : findSession(parts.database, digest, parts.config.sessionIdleTtlSeconds);
-}
 
 /** `GET /` */
 export function showHome(parts: HttpParts) {
@@ -53,8 +45,7 @@ export function showSession(parts: HttpParts) {
 /** `POST /logout` */
 export function signOut(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
-    const secret = parts.cookies.session(request);
-    const digest = secret === undefined ? undefined : sessionDigest(secret);
+    const digest = currentDigest(parts, request);
     if (digest !== undefined) await endSession(parts.database, digest);
     parts.cookies.clearSession(response);
     if (wantsJson(request)) response.status(204).end();

@@ -15,7 +15,7 @@ import { startLogin } from '../login/start-login.ts';
 import { canonicalDomain, type DomainName } from '../organizations/domain-name.ts';
 import { canonicalEmail } from '../organizations/email-address.ts';
 import { seeOther } from './app-answers.ts';
-import { finishInBrowser, openAttempts, previousDigest, rememberAttempt } from './browser-login.ts';
+import { currentDigest, finishInBrowser, openAttempts, rememberAttempt } from './browser-login.ts';
 import { returnToOf } from './login-routes.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
@@ -149,10 +149,10 @@ async function complete(
       callback: { url: callbackUrl(parts, request, back.path) },
       transaction: back.transaction,
       isProved: back.isProved,
-      previousDigest: previousDigest(parts, request),
+      previousDigest: currentDigest(parts, request),
     }),
   );
-  finishInBrowser(parts, response, { transaction: back.transaction, outcome });
+  finishInBrowser(parts, { request, response }, { transaction: back.transaction, outcome });
 }
 
 /** The callback as the provider was given it, with what came; the request's Host has no say. */

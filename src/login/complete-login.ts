@@ -122,8 +122,8 @@ export async function signIn(
   parts: LoginParts,
   identity: VerifiedIdentity,
   { transaction, previousDigest }: Pick<Arrival, 'transaction' | 'previousDigest'>,
+  sessionSecret = newSessionSecret(),
 ): Promise<LoginOutcome> {
-  const sessionSecret = newSessionSecret();
   const digest = sessionDigest(sessionSecret);
   if (digest === undefined) throw new Error('a new session has no digest');
   const finished = await finishLogin(parts.database, {

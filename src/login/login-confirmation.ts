@@ -6,9 +6,23 @@
 import { z } from 'zod';
 import { unsealedIdentity, type VerifiedIdentity } from '../connections/verified-identity.ts';
 import type { SecretBox } from '../secret-box.ts';
+import { newSessionSecret } from '../sessions/session.ts';
 import type { LoginTransaction } from './login-transaction.ts';
 
-const confirmationShape = z.object({ transactionId: z.string(), identity: z.looseObject({}) });
+const confirmationShape = z.object({
+  transactionId: z.string(),
+  identity: z.looseObject({}),
+  sessionSecret: z.string(),
+});
+
+export interface WaitingLogin {
+  readonly identity: VerifiedIdentity;
+  /**
+   * Secret of the session that a yes opens. Made with the question, so that a yes that arrives twice (an impatient second
+   * click, whose first answer the browser threw away) finds the session that it opened.
+   */
+  readonly sessionSecret: string;
+}
 
 /** Seals a verified identity for the attempt that it was verified in. */
 export function sealConfirmation(
@@ -16,17 +30,20 @@ export function sealConfirmation(
   transaction: LoginTransaction,
   identity: VerifiedIdentity,
 ): string {
-  const text = JSON.stringify({ transactionId: transaction.id, identity });
+  const sessionSecret = newSessionSecret();
+  const text = JSON.stringify({ transactionId: transaction.id, identity, sessionSecret });
   return secrets.seal('login-confirmation', transaction.id, text);
 }
 
-/** The identity that was sealed for this attempt; undefined for anything else. */
+/** What was sealed for this attempt; undefined for anything else. */
 export function openConfirmation(
   secrets: SecretBox,
   transaction: LoginTransaction,
   sealed: string,
-): VerifiedIdentity | undefined {
+): WaitingLogin | undefined {
   const text = secrets.open('login-confirmation', transaction.id, sealed);
   const parsed = text === undefined ? undefined : confirmationShape.safeParse(JSON.parse(text));
-  return parsed?.success === true ? unsealedIdentity(parsed.data.identity) : undefined;
+  if (parsed?.success !== true) return undefined;
+  const { identity, sessionSecret } = parsed.data;
+  return { identity: unsealedIdentity(identity), sessionSecret };
 }

@@ -41,7 +41,7 @@ export function renderConfirmPage(options: ConfirmPageOptions): string {
 function explanation({ email, typedEmail }: ConfirmPageOptions): Html {
   if (typedEmail !== undefined && typedEmail !== email) {
     return html`You typed <bdi>${typedEmail}</bdi>; your company says you are <bdi>${email}</bdi>. Continue
-      only if that is you.`;
+      only if that is you. To use another account, sign out at your company first.`;
   }
   return html`This sign-in was started from another site. Continue only if that was you.`;
 }

@@ -10,7 +10,8 @@ interface Fact {
   readonly value: HtmlValue;
 }
 
-export function facts(rows: readonly Fact[]): Html {
+export function facts(rows: readonly Fact[]): Html | undefined {
+  if (rows.length === 0) return undefined;
   return html`<dl class="facts">
     ${rows.map(
       (row) =>

@@ -19,6 +19,8 @@ interface FailurePageOptions {
   /** What happened, in one sentence. */
   readonly sentence: string;
   readonly nextStep: string;
+  /** Who the company said it was, once that was proved: people have more than one account. */
+  readonly email?: string | undefined;
   readonly reference?: string | undefined;
   /** Ways on, the best one first. One whose address a page may not link to is left out. */
   readonly actions: readonly FailureAction[];
@@ -29,7 +31,10 @@ export function renderFailurePage(options: FailurePageOptions): string {
   const { brand, sentence, externalAssets } = options;
   const body = html`<h1>${sentence}</h1>
     <p class="lead">${options.nextStep}</p>
-    ${options.reference !== undefined && facts([referenceFact(options.reference)])}
+    ${facts([
+      ...(options.email === undefined ? [] : [{ label: 'Email', value: options.email }]),
+      ...(options.reference === undefined ? [] : [referenceFact(options.reference)]),
+    ])}
     ${actionLinks(options.actions)}`;
   return renderPage({ title: sentence.replace(/\.$/, ''), brand, body, externalAssets });
 }

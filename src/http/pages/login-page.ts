@@ -6,6 +6,7 @@ import { facts, referenceFact } from './facts.ts';
 import { html } from './html.ts';
 import type { Html } from './html.ts';
 import { renderPage } from './page.ts';
+import { safeHref } from './safe-href.ts';
 import type { Brand } from './page.ts';
 
 interface LoginProblem {
@@ -20,6 +21,8 @@ interface LoginPageOptions {
   readonly email?: string | undefined;
   readonly returnTo?: string | undefined;
   readonly notice?: 'signed-out' | undefined;
+  /** Somebody is signed in already: who, and where they may go instead. */
+  readonly signedInAs?: { readonly email: string; readonly href: string } | undefined;
   readonly problem?: LoginProblem | undefined;
 }
 
@@ -28,10 +31,23 @@ export function renderLoginPage(options: LoginPageOptions): string {
   // A problem outranks the notice of an earlier step.
   const signedOut = problem === undefined && notice === 'signed-out';
   const body = html`<h1>Sign in</h1>
-    <p class="lead" id="explanation">You sign in at your own company.</p>
-    ${signedOut && html`<p class="message" role="status">You are signed out.</p>`}
+    <p class="lead" id="explanation">Type your work address. You sign in at your own company.</p>
+    ${signedOut && signedOutMessage} ${options.signedInAs && signedInMessage(options.signedInAs)}
     ${problem && problemMessage(problem)} ${loginForm(options)}`;
   return renderPage({ title: pageTitle(signedOut, problem), brand, body });
+}
+
+/** The session here is over; the company's own may not be, and only the person can end that. */
+const signedOutMessage = html`<div class="message" role="status">
+  <p class="sentence">You are signed out.</p>
+  <p>You may still be signed in at your company.</p>
+</div>`;
+
+function signedInMessage({ email, href }: { readonly email: string; readonly href: string }): Html {
+  return html`<div class="message" role="status">
+    <p>You are signed in as <bdi>${email}</bdi>.</p>
+    <p><a href="${safeHref(href) ?? '/'}">Continue</a></p>
+  </div>`;
 }
 
 /** The title is read first, in the tab and by a screen reader: what happened comes before what the page is. */

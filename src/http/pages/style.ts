@@ -117,6 +117,7 @@ main > *, form > * { min-width: 0; }
   height: 2.25rem;
   object-fit: contain;
   object-position: left center;
+  forced-color-adjust: none;
 }
 
 h1 {
