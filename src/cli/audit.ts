@@ -3,6 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StoredAuditEvent } from '../audit/audit-event.ts';
 import { listAuditEvents, type AuditFilter } from '../audit/audit-store.ts';
+import { Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { print, showable, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
@@ -37,7 +38,7 @@ export function auditCommands(program: Command, terminal: Terminal): void {
             : await requireOrganization(context.database, options.organization);
         const filter = {
           organizationId: organization?.id,
-          reference: options.reference?.toUpperCase(),
+          reference: options.reference === undefined ? undefined : spokenReference(options.reference),
           limit: options.limit,
         };
         if (options.follow === true) await follow(context, filter);
@@ -82,6 +83,14 @@ function asRow(event: ReturnType<typeof asDocument>): readonly string[] {
     who,
     event.reason ?? '-',
   ];
+}
+
+/** A reference as it may be read out or typed: blanks, hyphens and look-alike letters do not matter. */
+function spokenReference(text: string): string {
+  const letters = text.toUpperCase().replace(/[\s-]/g, '').replaceAll('O', '0').replace(/[IL]/g, '1');
+  if (!/^[0-9A-HJKMNP-TV-Z]{8}$/.test(letters))
+    throw new Refusal('This is not a reference such as K7QM-3F2X.');
+  return `${letters.slice(0, 4)}-${letters.slice(4)}`;
 }
 
 async function printOnce(context: CommandContext, filter: AuditFilter): Promise<void> {

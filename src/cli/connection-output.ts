@@ -1,6 +1,8 @@
 /** A connection as commands print it: what is stored, without a secret, and the addresses that its customer needs. */
+import { listAuditEvents } from '../audit/audit-store.ts';
 import type { Connection } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
+import type { Database } from '../database/database.ts';
 import { findOrganization, listDomains } from '../organizations/organization-store.ts';
 import { openSecretBox } from '../secret-box.ts';
 import type { RegistrationParts } from '../connections/register-connection.ts';
@@ -21,6 +23,7 @@ export async function connectionDocument(
     status: connection.status,
     revision: connection.revision,
     created_at: connection.createdAt.toISOString(),
+    last_failure: await lastFailure(database, connection),
     entry_url: organization === undefined ? null : `${config.publicUrl}/sso/${organization.slug}`,
   };
   if (connection.kind === 'oidc') {
@@ -52,11 +55,24 @@ export async function connectionDocument(
   };
 }
 
+/** Why the last sign-in through it failed, for who looks into a provider that does not answer. */
+async function lastFailure(database: Database, { id, organizationId }: Connection) {
+  const [event] = await listAuditEvents(database, {
+    organizationId,
+    connectionId: id,
+    outcome: 'failure',
+    limit: 1,
+  });
+  if (event === undefined) return null;
+  const { at, code, reason, reference } = event;
+  return { at: at.toISOString(), code: code ?? null, reason: reason ?? null, reference: reference ?? null };
+}
+
 /** The redirect URI of an OIDC connection names no domain. */
 const UNUSED = '' as Parameters<typeof connectionKinds.oidc.callbackPath>[1];
 
 /** For people: one line a member, those that the customer needs last. */
-export function describeConnection(document: ConnectionDocument, heading?: string): string {
+function describeConnection(document: ConnectionDocument, heading?: string): string {
   const needed = ['redirect_uri', 'callback_url', 'entry_url'].filter((name) => name in document);
   const rest = Object.keys(document).filter(
     (name) => !needed.includes(name) && name !== 'id' && name !== 'callback_urls',

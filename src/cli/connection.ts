@@ -1,6 +1,5 @@
 /** `connection`: how an organization's people prove who they are. The rules are register-connection.ts; here is their face. */
 import { Argument, Option, type Command } from 'commander';
-import { listAuditEvents } from '../audit/audit-store.ts';
 import type { Connection } from '../connections/connection.ts';
 import {
   deleteConnection,
@@ -17,22 +16,8 @@ import {
 import { Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { keyCommands } from './connection-keys.ts';
-import {
-  connectionDocument,
-  describeConnection,
-  printConnection,
-  registrationParts,
-} from './connection-output.ts';
-import {
-  confirm,
-  print,
-  readInput,
-  readSecret,
-  table,
-  withDatabase,
-  type CommandContext,
-  type Terminal,
-} from './terminal.ts';
+import { connectionDocument, printConnection, registrationParts } from './connection-output.ts';
+import { confirm, print, readInput, readSecret, table, withDatabase, type Terminal } from './terminal.ts';
 
 interface ConnectionOptions {
   readonly discoveryUrl?: string;
@@ -209,27 +194,9 @@ function lookCommands(connection: Command, terminal: Terminal): void {
     .description('show a connection and what its customer needs')
     .action((id: string, options: { json?: boolean }) =>
       withDatabase(terminal, options, async (context) => {
-        const found = await requireConnection(context.database, id);
-        const document = {
-          ...(await connectionDocument(context, found)),
-          last_failure: await lastFailure(context, found),
-        };
-        print(context, document, describeConnection(document));
+        await printConnection(context, await requireConnection(context.database, id));
       }),
     );
-}
-
-/** Why the last sign-in through it failed, for who looks into a provider that does not answer. */
-async function lastFailure({ database }: CommandContext, { id, organizationId }: Connection) {
-  const [event] = await listAuditEvents(database, {
-    organizationId,
-    connectionId: id,
-    outcome: 'failure',
-    limit: 1,
-  });
-  if (event === undefined) return null;
-  const { at, code, reason, reference } = event;
-  return { at: at.toISOString(), code: code ?? null, reason: reason ?? null, reference: reference ?? null };
 }
 
 function switchCommands(connection: Command, terminal: Terminal): void {

@@ -23,8 +23,9 @@ export interface ConnectionRow {
 }
 
 export function connectionFromRow(row: ConnectionRow): Connection {
-  if (!isConnectionKind(row.kind))
-    throw new Error(`connection ${row.id} is of a kind this release does not know`);
+  if (!isConnectionKind(row.kind)) {
+    throw new Refusal(`This release does not know connections of the kind ${row.kind} (${row.id}).`);
+  }
   return {
     id: row.id,
     organizationId: row.organization_id,
@@ -80,6 +81,7 @@ const changeEvent = (action: AuditAction, row: ConnectionRow, actor: string) => 
   actor,
 });
 
+/** Those of the kinds that this release knows. */
 export async function listConnections(
   database: Database,
   organizationId: string,
@@ -87,7 +89,7 @@ export async function listConnections(
   const rows = await database.run((db) =>
     db<ConnectionRow>('connections').where({ organization_id: organizationId }).orderBy('created_at'),
   );
-  return rows.map(connectionFromRow);
+  return rows.filter(({ kind }) => isConnectionKind(kind)).map(connectionFromRow);
 }
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;

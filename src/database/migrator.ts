@@ -1,13 +1,14 @@
 /**
- * Brings a database to the schema of this release. The migrations are SQL files, forward only, each in a transaction of
- * its own; an advisory lock makes any number of nodes that start at once wait for the one that migrates. A newer schema
+ * Brings a database to the schema of this release. The migrations are SQL files, forward only, and what is missing is
+ * applied in one transaction; an advisory lock makes any number of nodes that start at once wait for the one that migrates. A newer schema
  * than this release knows is accepted: releases only ever expand what the previous one reads.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Knex } from 'knex';
 import pg from 'pg';
-import type { Database } from './database.ts';
+import { Refusal } from '../errors.ts';
+import { sqlState, type Database } from './database.ts';
 
 /** Names this product's lock among the advisory locks of the database: "gate" in ASCII. */
 const ADVISORY_LOCK = 0x67617465;
@@ -63,10 +64,20 @@ export async function migrate(database: Database): Promise<readonly string[]> {
       await db.migrate.forceFreeMigrationsLock(settings);
       const [, applied] = (await db.migrate.latest(settings)) as [number, string[]];
       return applied;
+    } catch (error) {
+      throw migrationFailure(error);
     } finally {
       await lock.end();
     }
   });
+}
+
+/** A statement of ours that this database refuses is no fault of its reachability. */
+function migrationFailure(error: unknown): unknown {
+  const state = sqlState(error);
+  if (state?.startsWith('42') !== true) return error;
+  const message = (error as Error).message.split(' - ').at(-1) ?? '';
+  return new Refusal(`A migration failed (${state}: ${message}). Nothing was changed.`, { cause: error });
 }
 
 /** The migrations of this release that the database does not have yet. */

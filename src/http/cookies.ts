@@ -63,15 +63,18 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
   };
 }
 
-/** Cookies that came exactly once and hold nothing that we would not have written. */
+/**
+ * Cookies that came exactly once and hold nothing that we would not have written. Only what HTTP calls white space is
+ * stripped: a name behind any other space is another name to the browser, and anybody's to set.
+ */
 function readCookies(request: Request): ReadonlyMap<string, string> {
   const cookies = new Map<string, string>();
   const seen = new Set<string>();
   const repeated = new Set<string>();
   for (const pair of (request.headers.cookie ?? '').split(';')) {
     const equals = pair.indexOf('=');
-    const name = pair.slice(0, Math.max(equals, 0)).trim();
-    const value = pair.slice(equals + 1).trim();
+    const name = pair.slice(0, Math.max(equals, 0)).replace(/^[ \t]+/, '');
+    const value = pair.slice(equals + 1).replace(/[ \t]+$/, '');
     if (seen.has(name)) repeated.add(name);
     seen.add(name);
     if (name !== '' && SAFE_VALUE.test(value)) cookies.set(name, value);
