@@ -20,7 +20,9 @@ export interface SingleUse {
 interface Identity {
   readonly organizationId: string;
   readonly connectionId: string;
-  /** The provider's stable name of the person, unique within the connection. */
+  /** Who gave the subject; empty for a kind whose tokens name nobody. */
+  readonly issuer: string;
+  /** The issuer's stable name of the person. */
   readonly subject: string;
   readonly email: ParsedEmail;
   readonly name: string | undefined;
@@ -30,6 +32,7 @@ interface Identity {
 export type VerifiedIdentity = Identity & { readonly [verified]: true };
 
 export interface VerifiedClaims {
+  readonly issuer: string;
   readonly subject: unknown;
   readonly email: unknown;
   readonly name: unknown;
@@ -51,6 +54,7 @@ export function verifiedIdentity(connection: Connection, claims: VerifiedClaims)
   return brand({
     organizationId: connection.organizationId,
     connectionId: connection.id,
+    issuer: claims.issuer,
     subject: claims.subject,
     email,
     name: displayName(claims.name),

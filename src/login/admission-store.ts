@@ -16,7 +16,8 @@ export interface AdmissionQuestion {
   readonly revision: number;
   readonly domain: string;
   readonly email: string;
-  /** Null: not known yet. */
+  /** Null, with the subject: not known yet. */
+  readonly issuer: string | null;
   readonly subject: string | null;
 }
 
@@ -32,7 +33,7 @@ export const ADMISSION = `
   linked AS MATERIALIZED (
     SELECT u.id, u.email, u.disabled_at IS NOT NULL AS disabled
     FROM identities i JOIN users u ON u.organization_id = i.organization_id AND u.id = i.user_id
-    WHERE i.organization_id = :organizationId AND i.connection_id = :connectionId AND i.subject = :subject
+    WHERE i.organization_id = :organizationId AND i.connection_id = :connectionId AND i.issuer = :issuer AND i.subject = :subject
     FOR SHARE OF u
   ),
   named AS MATERIALIZED (
@@ -52,7 +53,7 @@ export const ADMISSION = `
       WHEN EXISTS (SELECT FROM linked) THEN 'admitted'
       WHEN (SELECT disabled FROM named) THEN 'user_disabled'
       WHEN EXISTS (SELECT FROM identities i JOIN named ON named.id = i.user_id
-                   WHERE i.connection_id = :connectionId AND i.subject <> :subject) THEN 'identity_conflict'
+                   WHERE i.connection_id = :connectionId AND (i.issuer, i.subject) <> (:issuer, :subject)) THEN 'identity_conflict'
       WHEN EXISTS (SELECT FROM named) THEN 'admitted'
       WHEN (SELECT provisioning FROM facts) = 'just-in-time' THEN 'admitted'
       ELSE 'user_unknown'

@@ -110,6 +110,7 @@ function admissionQuestion(identity: VerifiedIdentity, transaction: LoginTransac
     revision: transaction.revision,
     domain: identity.email.domain,
     email: identity.email.address,
+    issuer: identity.issuer,
     subject: identity.subject,
   };
 }

@@ -90,6 +90,7 @@ async function explainEntry(
     revision: connection.revision,
     domain: email.domain,
     email: email.address,
+    issuer: null,
     subject: null,
   });
   if (answer !== 'admitted') {

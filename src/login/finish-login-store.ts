@@ -68,10 +68,11 @@ const FINISH = `
     RETURNING u.id
   ),
   identity AS (
-    INSERT INTO identities (organization_id, connection_id, subject, user_id)
-    SELECT CAST(:organizationId AS uuid), CAST(:connectionId AS uuid), CAST(:subject AS text), person.id
+    INSERT INTO identities (organization_id, connection_id, issuer, subject, user_id)
+    SELECT CAST(:organizationId AS uuid), CAST(:connectionId AS uuid),
+           CAST(:issuer AS text), CAST(:subject AS text), person.id
     FROM person WHERE person.id IS NOT NULL AND NOT EXISTS (SELECT FROM linked)
-    ON CONFLICT (connection_id, subject) DO UPDATE SET subject = excluded.subject
+    ON CONFLICT (connection_id, issuer, subject) DO UPDATE SET subject = excluded.subject
     RETURNING user_id
   ),
   previous AS (

@@ -72,6 +72,7 @@ export function verifyCallbackToken(token: string, context: CallbackTokenContext
   requireParties(payload, context);
   const email = member(payload, 'email');
   return verifiedIdentity(context.connection, {
+    issuer: '',
     // The protocol's only name for a person is the address; a `sub` that appears one day must not lock anybody out.
     subject: canonicalEmail(email)?.address,
     email,

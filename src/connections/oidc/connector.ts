@@ -122,6 +122,7 @@ async function complete(
       ? await client.fetchUserInfo(config, tokens.access_token, claims.sub)
       : undefined;
   return verifiedIdentity(connection, {
+    issuer: claims.iss,
     subject: claims.sub,
     email: usableEmail(emailClaim, claims, userInfo),
     name: claims['name'] ?? userInfo?.name,
