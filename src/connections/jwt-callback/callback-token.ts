@@ -33,8 +33,8 @@ export interface CallbackTokenContext {
 }
 
 interface DecodedToken {
-  readonly header: JsonObject;
-  readonly payload: JsonObject;
+  readonly header: JsonObject | 'ambiguous';
+  readonly payload: JsonObject | 'ambiguous';
 }
 
 const refuse = (reason: string): never => {
@@ -56,7 +56,6 @@ export function decodeCallbackToken(token: string): DecodedToken {
   if (header === 'malformed' || payload === 'malformed') {
     throw new GatewayError('malformed_request', { reason: 'the token does not hold JSON objects' });
   }
-  if (header === 'ambiguous' || payload === 'ambiguous') return refuse('the token repeats a member');
   return { header, payload };
 }
 
@@ -65,6 +64,7 @@ export function decodeCallbackToken(token: string): DecodedToken {
  */
 export function verifyCallbackToken(token: string, context: CallbackTokenContext): VerifiedIdentity {
   const { header, payload } = decodeCallbackToken(token);
+  if (payload === 'ambiguous') return refuse('the payload repeats a member');
   requireKnownHeader(header);
   if (!context.keys.some((key) => isSignedBy(token, key)))
     refuse('the signature is by none of the registered keys');
@@ -81,7 +81,8 @@ export function verifyCallbackToken(token: string, context: CallbackTokenContext
   });
 }
 
-function requireKnownHeader(header: JsonObject): void {
+function requireKnownHeader(header: DecodedToken['header']): void {
+  if (header === 'ambiguous') return refuse('the header repeats a member');
   if (member(header, 'alg') !== 'RS256') refuse('the algorithm is not RS256');
   const type = member(header, 'typ');
   if (type !== undefined && type !== 'JWT') refuse('the type is not JWT');

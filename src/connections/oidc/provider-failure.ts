@@ -31,17 +31,46 @@ export function providerFailure(error: unknown): GatewayError {
       error,
     );
   }
-  if (error instanceof client.ClientError && TOKEN_FAULTS.has(error.code) && !speaksOfAnswer(error)) {
-    return new GatewayError('token_invalid', { reason: error.code ?? 'ID token' }, error);
+  const details = detailsOf(error);
+  // A fault of the answer as a whole, a member missing beside the tokens, holds the answer's body.
+  const speaksOfAnswer = 'body' in details && !('claim' in details);
+  if (error instanceof client.ClientError && TOKEN_FAULTS.has(error.code) && !speaksOfAnswer) {
+    return new GatewayError(
+      'token_invalid',
+      { reason: tokenReason(details) ?? error.code ?? 'ID token' },
+      error,
+    );
   }
   const reason = error instanceof client.ClientError ? error.code : undefined;
   return new GatewayError('identity_provider_error', { reason: reason ?? 'the answer is not usable' }, error);
 }
 
-/** Whether the fault lies in the answer as a whole (a member missing beside the tokens): its cause holds the body then. */
-function speaksOfAnswer(error: client.ClientError): boolean {
-  const details = error.cause instanceof Error ? error.cause.cause : error.cause;
-  return typeof details === 'object' && details !== null && 'body' in details && !('claim' in details);
+/** What openid-client says of a failure beside its code; an empty object where it says nothing. */
+function detailsOf(error: unknown): object {
+  const cause = error instanceof client.ClientError ? error.cause : undefined;
+  const details = cause instanceof Error ? cause.cause : cause;
+  return typeof details === 'object' && details !== null ? details : {};
+}
+
+const REQUIRED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'iat', 'nonce'];
+
+/** The part of the token or the callback that was wrong, for the operator. */
+function tokenReason(details: object): string | undefined {
+  if ('claim' in details && typeof details.claim === 'string') {
+    return `the ${details.claim} of the ID token is not what it must be`;
+  }
+  if ('signature' in details) return 'the signature of the ID token is wrong';
+  if ('candidates' in details)
+    return 'none of the keys of the provider, or more than one, fits the ID token (kid)';
+  if ('claims' in details && typeof details.claims === 'object' && details.claims !== null) {
+    const { claims } = details;
+    const missing = REQUIRED_CLAIMS.filter((claim) => !Object.hasOwn(claims, claim));
+    return missing.length > 0
+      ? `the ID token lacks ${missing.join(', ')}`
+      : 'a claim of the ID token is of another type';
+  }
+  if ('header' in details || 'alg' in details) return 'the alg of the ID token is not accepted';
+  return 'parameters' in details ? "the callback is not this provider's (iss, state)" : undefined;
 }
 
 /** Error codes are ASCII without spaces (RFC 6749 section 5.2); anything else is not repeated. */

@@ -1,0 +1,128 @@
+/**
+ * How every page looks and reads: light and dark, wide and on the smallest telephone, judged by axe-core. Screenshots go
+ * to a folder outside of the repository for people to look at.
+ */
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from '@jest/globals';
+import axe from 'axe-core';
+import type { Page } from 'playwright-core';
+import { describeInChromium } from './chromium.ts';
+import { LONG_ADDRESS, openScene, type Scene } from './scene.ts';
+import { giveAddress, giveCredentials, seeHeading, signIn, signOut } from './steps.ts';
+
+const WIDE = { width: 1280, height: 800 };
+const NARROW = { width: 320, height: 640 };
+
+/** The usual place, emptied; another one where somebody else's run owns that. */
+function makeScreenshotFolder(): string {
+  const usual = join(tmpdir(), 'gatehouse-screenshots');
+  try {
+    rmSync(usual, { recursive: true, force: true });
+    mkdirSync(usual);
+    return usual;
+  } catch {
+    return mkdtempSync(`${usual}-`);
+  }
+}
+
+describeInChromium('every page', (people) => {
+  let scene: Scene;
+  let screenshots: string;
+  beforeAll(async () => {
+    screenshots = makeScreenshotFolder();
+    scene = await openScene(people);
+  });
+  afterAll(async () => {
+    await scene.close();
+    process.stdout.write(`Screenshots of all pages are in ${screenshots}\n`);
+  });
+
+  async function openQuestion(page: Page, email: string): Promise<void> {
+    const target = `${scene.gateway.url}/sso/brand`;
+    await page.goto(scene.otherSite.addPage('/portal', `<a href="${target}">Sign in</a>`));
+    await page.getByRole('link').click();
+    await giveCredentials(page, email);
+    await seeHeading(page, /^Continue as/);
+  }
+
+  const PAGES: Readonly<Record<string, (page: Page) => Promise<void>>> = {
+    login: async (page) => {
+      await page.goto(`${scene.gateway.url}/login`);
+    },
+    'login-with-a-problem': async (page) => {
+      await page.goto(`${scene.gateway.url}/login`);
+      await giveAddress(page, LONG_ADDRESS.replace('brand.example', 'elsewhere.example'));
+      await page.getByRole('alert').waitFor();
+    },
+    'login-signed-out': async (page) => {
+      await signIn(page, scene.gateway, 'ada@acme.example');
+      await signOut(page);
+    },
+    home: (page) => signIn(page, scene.gateway, 'ada@acme.example'),
+    failure: async (page) => {
+      await page.goto(`${scene.gateway.url}/sso/oidc/${scene.acme.connection.id}/callback?code=a&state=b`);
+      await seeHeading(page, /expired/);
+    },
+    'failure-not-set-up': async (page) => {
+      await page.goto(`${scene.gateway.url}/login`);
+      await giveAddress(page, 'nobody@acme.example');
+      await giveCredentials(page, 'nobody@acme.example');
+      await seeHeading(page, /not been set up/);
+    },
+    confirm: (page) => openQuestion(page, 'grace@brand.example'),
+    'confirm-long': (page) => openQuestion(page, LONG_ADDRESS),
+  };
+
+  /** What axe-core finds, in words. */
+  async function findingsOf(page: Page): Promise<readonly string[]> {
+    await page.evaluate(axe.source);
+    const { violations } = await page.evaluate<axe.AxeResults>(
+      `axe.run(document, { rules: { 'target-size': { enabled: true } } })`,
+    );
+    return violations.flatMap(({ id, help, nodes }) =>
+      nodes.map((node) => `${id}: ${help} (${node.html}) ${node.failureSummary ?? ''}`),
+    );
+  }
+
+  it.each(Object.entries(PAGES))(
+    '%s has no barrier that axe-core finds, light and dark, wide and at 320 pixels',
+    async (name, open) => {
+      const page = await people.enter({ viewport: WIDE });
+      await open(page);
+      const grounds: string[] = [];
+      const pictures: string[] = [];
+      for (const colorScheme of ['light', 'dark'] as const) {
+        await page.emulateMedia({ colorScheme });
+        grounds.push(await page.evaluate<string>('getComputedStyle(document.body).backgroundColor'));
+        for (const viewport of [WIDE, NARROW]) {
+          await page.setViewportSize(viewport);
+          const path = join(screenshots, `${name}-${colorScheme}-${viewport.width}.png`);
+          const picture = await page.screenshot({ path, fullPage: true, animations: 'disabled' });
+          pictures.push(picture.toString('base64'));
+          expect(await findingsOf(page)).toEqual([]);
+          const width = await page.evaluate<number>('document.documentElement.scrollWidth');
+          expect(width).toBe(viewport.width);
+        }
+      }
+      expect(new Set(grounds).size).toBe(2);
+      expect(new Set(pictures).size).toBe(4);
+    },
+  );
+
+  it('is watched: a style that the policy does not allow is noticed', async () => {
+    const page = await people.enter();
+    await page.goto(`${scene.gateway.url}/login`);
+    await page.evaluate(`document.querySelector('main').setAttribute('style', 'color: red')`);
+    await page.waitForEvent('console');
+    expect(people.takeComplaints().join('\n')).toContain('securitypolicyviolation: style-src');
+  });
+
+  it('has a barrier noticed where there is one', async () => {
+    const page = await people.enter();
+    await page.goto(`${scene.gateway.url}/login`);
+    await page.evaluate(`document.querySelector('label').remove()`);
+    expect((await findingsOf(page)).join('\n')).toContain('label');
+  });
+});

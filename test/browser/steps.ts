@@ -1,0 +1,50 @@
+/** What a person does, in steps: types an address, signs in at the company, reads who they are. */
+import type { Page } from 'playwright-core';
+import { DEMO_PASSWORD } from '../../scripts/demo/people.ts';
+import type { TestGateway } from '../support/test-gateway.ts';
+
+type Site = Pick<TestGateway, 'url'>;
+
+/** On the e-mail page. */
+export async function giveAddress(page: Page, email: string): Promise<void> {
+  await page.getByLabel('Email address').fill(email);
+  await page.getByRole('button', { name: 'Continue' }).click();
+}
+
+/** On the page of the company's identity provider. */
+export async function giveCredentials(page: Page, email: string): Promise<void> {
+  await page.getByLabel('Work e-mail').fill(email);
+  await page.getByLabel('Password').fill(DEMO_PASSWORD);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+}
+
+/** From the e-mail page to the dashboard. */
+export async function signIn(page: Page, { url }: Site, email: string): Promise<void> {
+  await page.goto(`${url}/login`);
+  await giveAddress(page, email);
+  await giveCredentials(page, email);
+  await seeHeading(page, 'You are signed in');
+}
+
+export async function signOut(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByText('You are signed out.').waitFor();
+}
+
+/** Waits until the page's heading says this. */
+export async function seeHeading(page: Page, name: string | RegExp): Promise<void> {
+  await page.getByRole('heading', { level: 1, name }).waitFor();
+}
+
+/** The address of the person whom this browser is signed in as, asked with the browser's cookies. */
+export async function whoIsSignedIn(page: Page, { url }: Site): Promise<string | undefined> {
+  const answer = await page.context().request.get(`${url}/session`);
+  if (answer.status() === 401) return undefined;
+  const session = (await answer.json()) as { readonly user: { readonly email: string } };
+  return session.user.email;
+}
+
+export async function signedInCookies(page: Page, { url }: Site): Promise<readonly string[]> {
+  const cookies = await page.context().cookies(url);
+  return cookies.map(({ name }) => name).filter((name) => name.endsWith('gatehouse-session'));
+}

@@ -1,0 +1,383 @@
+/** `connection` for OpenID Connect: what is asked of the provider before anything is stored, and where the secret goes. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { secretPlace } from '../../src/connections/connection.ts';
+import { openSecretBox } from '../../src/secret-box.ts';
+import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { freePort } from '../support/test-gateway.ts';
+import { startOpenIdStub, type OpenIdStub } from '../tenants/openid-stub.ts';
+import { CommandLine, SECRET_KEY } from './command-line.ts';
+
+const SECRET = 'correct horse battery staple: ü%+&"$';
+
+let testDatabase: TestDatabase;
+let cli: CommandLine;
+let provider: OpenIdStub;
+let folder: string;
+let organizations = 0;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  cli = new CommandLine({ DATABASE_URL: testDatabase.url, PUBLIC_URL: 'http://localhost:3999' });
+  provider = await startOpenIdStub();
+  folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
+});
+afterEach(() => {
+  provider.metadata = (usual) => usual;
+});
+afterAll(async () => {
+  await provider.close();
+  await testDatabase.drop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function newOrganization(): Promise<string> {
+  organizations += 1;
+  const slug = `org-${organizations}`;
+  await cli.json(['org', 'add', slug, '--name', slug]);
+  return slug;
+}
+
+const addArgs = (slug: string, file: string, ...more: string[]) => [
+  ...['connection', 'add', slug, 'oidc', '--discovery-url', provider.issuer],
+  ...['--client-id', 'gatehouse', '--client-secret-file', file, ...more],
+];
+
+interface Shown {
+  readonly id: string;
+  readonly revision: number;
+  readonly [member: string]: unknown;
+}
+
+async function addConnection(...more: string[]): Promise<Shown> {
+  return cli.json<Shown>(addArgs(await newOrganization(), '-', ...more), { stdin: SECRET });
+}
+
+async function storedSecret(id: string): Promise<string | undefined> {
+  const [row] = await testDatabase.query<{ organization_id: string; sealed_secret: string }>(
+    'SELECT organization_id, sealed_secret FROM connections WHERE id = $1',
+    [id],
+  );
+  if (row === undefined) throw new Error('there is no such connection');
+  const box = openSecretBox({ secretKeys: [Buffer.from(SECRET_KEY, 'base64')], dataDir: folder });
+  return box.open(
+    'client-secret',
+    secretPlace({ organizationId: row.organization_id, id }),
+    row.sealed_secret,
+  );
+}
+
+describe('connection add … oidc', () => {
+  it('prints the object with what the customer needs, and no secret', async () => {
+    const slug = await newOrganization();
+    const { status, stdout, stderr } = await cli.run(addArgs(slug, '-', '--json'), { stdin: `${SECRET}\n` });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const added = JSON.parse(stdout) as Shown;
+    expect(added).toEqual({
+      id: expect.any(String),
+      organization: slug,
+      kind: 'oidc',
+      status: 'active',
+      revision: 1,
+      created_at: expect.stringMatching(/Z$/),
+      entry_url: `http://localhost:3999/sso/${slug}`,
+      discovery_url: provider.issuer,
+      issuer: provider.issuer,
+      client_id: 'gatehouse',
+      client_auth: 'client_secret_basic',
+      scope: 'openid email profile',
+      email_claim: 'email',
+      endpoint_origins: [provider.issuer],
+      redirect_uri: `http://localhost:3999/sso/oidc/${added.id}/callback`,
+    });
+    expect(stdout).not.toContain(SECRET);
+    expect(await storedSecret(added.id)).toBe(SECRET);
+    expect(provider.secrets).toEqual([]);
+  });
+
+  it('tells people what to give the customer', async () => {
+    const slug = await newOrganization();
+    const { stdout } = await cli.run(addArgs(slug, '-'), { stdin: SECRET });
+    expect(stdout).toMatch(/Give the customer:\n {2}redirect uri: http:\S+\n {2}entry url: http:\S+\n$/);
+    expect(stdout).not.toContain(SECRET);
+  });
+
+  it.each([
+    ['as it is', SECRET],
+    ['with a line break', `${SECRET}\n`],
+    ['with a line break of Windows', `${SECRET}\r\n`],
+    ['with a byte order mark, as some editors write', `\ufeff${SECRET}\r\n`],
+  ])('reads the secret from a file %s', async (_, text) => {
+    const file = join(folder, 'secret.txt');
+    await writeFile(file, text);
+    const { id } = await cli.json<Shown>(addArgs(await newOrganization(), file));
+    expect(await storedSecret(id)).toBe(SECRET);
+  });
+
+  it.each([
+    ['nothing', ''],
+    ['an empty line', '\n'],
+    ['two lines', 'one\ntwo\n'],
+    ['more than a secret', 'x'.repeat(4_097)],
+    ['control characters', 'a\u0000b'],
+  ])('refuses a secret file with %s, and does not quote it', async (_, text) => {
+    const slug = await newOrganization();
+    const asked = provider.asked.length;
+    await cli.refused(addArgs(slug, '-'), /^Standard input does not hold a secret: one line of text/, {
+      stdin: text,
+    });
+    const file = join(folder, 'wrong.txt');
+    await writeFile(file, text);
+    const line = await cli.refused(addArgs(slug, file), /wrong\.txt does not hold a secret/);
+    if (text.length > 2) expect(line).not.toContain(text.trim().slice(0, 20));
+    expect(provider.asked.length).toBe(asked);
+    expect(await cli.json(['connection', 'list', slug])).toEqual([]);
+  });
+
+  it('A-13 takes no secret as an argument and shows none that was given so', async () => {
+    const slug = await newOrganization();
+    const args = addArgs(slug, '-').slice(0, -2);
+    for (const given of [
+      ['--client-secret', 'hunter2'],
+      ['--client-secret=hunter2'],
+      ['--client-secret-file=hunter2 '],
+    ]) {
+      const { status, stdout, stderr } = await cli.run([...args, ...given]);
+      expect(status).not.toBe(0);
+      expect(stdout).toBe('');
+      if (!given.join().includes('-file')) expect(stderr).not.toContain('hunter2');
+    }
+  });
+
+  it('refuses a file that is not there', async () => {
+    const slug = await newOrganization();
+    await cli.refused(addArgs(slug, join(folder, 'absent')), /^Cannot read .*absent \(ENOENT\)\.$/m);
+    await cli.refused(addArgs(slug, folder), /\(EISDIR\)\.$/m);
+  });
+
+  it.each([
+    ['a name does not resolve', 'http://idp.nowhere.invalid', /ENOTFOUND|EAI_AGAIN/],
+    ['it is no URL', 'idp.example', /--discovery-url is not a URL/],
+    ['it is of another scheme', 'file:///etc/passwd', /--discovery-url must be/],
+    ['it holds a password', 'http://u:hunter2@127.0.0.1:1', /must not hold a user name or password/],
+    ['it has a fragment', 'http://127.0.0.1:1/#x', /must not have a fragment/],
+  ])('refuses where %s', async (_, url, line) => {
+    const slug = await newOrganization();
+    const args = addArgs(slug, '-').map((word) => (word === provider.issuer ? url : word));
+    expect(await cli.refused(args, line, { stdin: SECRET })).not.toContain('hunter2');
+    expect(await cli.json(['connection', 'list', slug])).toEqual([]);
+  });
+
+  it('refuses where nothing listens, and says why', async () => {
+    const slug = await newOrganization();
+    const silent = `http://127.0.0.1:${await freePort()}`;
+    const args = addArgs(slug, '-').map((word) => (word === provider.issuer ? silent : word));
+    await cli.refused(args, /^The provider cannot be used: the connection failed \(ECONNREFUSED\)\.$/m, {
+      stdin: SECRET,
+    });
+  });
+
+  it.each<[string, (usual: Record<string, unknown>) => unknown, RegExp]>([
+    [
+      'calls itself something else',
+      (usual) => ({ ...usual, issuer: 'https://other.example' }),
+      /calls itself/,
+    ],
+    [
+      'calls itself so with a slash',
+      (usual) => ({ ...usual, issuer: `${String(usual['issuer'])}/` }),
+      /exactly so/,
+    ],
+    ['has no token endpoint', ({ token_endpoint: _, ...usual }) => usual, /lacks.*token_endpoint/],
+    ['has no keys', ({ jwks_uri: _, ...usual }) => usual, /lacks.*jwks_uri/],
+    [
+      'has a script for an endpoint',
+      (usual) => ({ ...usual, authorization_endpoint: 'javascript:alert(1)' }),
+      /authorization_endpoint/,
+    ],
+    [
+      'has no code flow',
+      (usual) => ({ ...usual, response_types_supported: ['id_token'] }),
+      /authorization code/,
+    ],
+    ['has no PKCE with S256', (usual) => ({ ...usual, code_challenge_methods_supported: ['plain'] }), /PKCE/],
+    [
+      'takes no secret',
+      (usual) => ({ ...usual, token_endpoint_auth_methods_supported: ['private_key_jwt'] }),
+      /neither/,
+    ],
+    ['answers with an array', () => [], /not a JSON object/],
+    ['answers with a page', () => '<html>', /not a JSON object/],
+    [
+      'answers with more than 256 KiB',
+      (usual) => ({ ...usual, x: 'x'.repeat(300_000) }),
+      /larger than 256 KiB/,
+    ],
+  ])('refuses a provider that %s', async (_, metadata, line) => {
+    const slug = await newOrganization();
+    provider.metadata = metadata;
+    await cli.refused(addArgs(slug, '-'), line, { stdin: SECRET });
+    expect(await cli.json(['connection', 'list', slug])).toEqual([]);
+  });
+
+  it('F-01 F-03 away from loopback asks nothing over http and nothing on an address of the inside', async () => {
+    const slug = await newOrganization();
+    const env = { PUBLIC_URL: 'https://sso.example' };
+    const before = provider.connections();
+    await cli.refused(addArgs(slug, '-'), /--discovery-url must be an https URL/, { stdin: SECRET, env });
+    for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]']) {
+      const inside = `https://${host}:${new URL(provider.issuer).port}`;
+      const args = addArgs(slug, '-').map((word) => (word === provider.issuer ? inside : word));
+      await cli.refused(args, /private|inside|loopback/i, { stdin: SECRET, env });
+    }
+    expect(provider.connections()).toBe(before);
+  });
+
+  it('takes the whole address of the discovery document, and the options of OpenID Connect', async () => {
+    const slug = await newOrganization();
+    provider.metadata = (usual) => ({
+      ...usual,
+      token_endpoint_auth_methods_supported: ['client_secret_post'],
+    });
+    const args = addArgs(slug, '-', '--scope', 'openid mail', '--email-claim', 'mail').map((word) =>
+      word === provider.issuer ? `${word}/.well-known/openid-configuration` : word,
+    );
+    expect(await cli.json(args, { stdin: SECRET })).toMatchObject({
+      issuer: provider.issuer,
+      client_auth: 'client_secret_post',
+      scope: 'openid mail',
+      email_claim: 'mail',
+    });
+  });
+
+  it.each([
+    ['--scope', 'email'],
+    ['--scope', ''],
+    ['--email-claim', ''],
+    ['--client-id', ''],
+  ])('refuses %s %p', async (option, value) => {
+    const slug = await newOrganization();
+    const args = addArgs(slug, '-');
+    const at = args.indexOf(option);
+    const given = at < 0 ? [...args, option, value] : args.with(at + 1, value);
+    await cli.refused(given, new RegExp(option), { stdin: SECRET });
+  });
+
+  it.each([
+    ['an option of the other kind', ['--login-url', 'http://127.0.0.1'], /--login-url/],
+    ['a client authentication that there is not', ['--client-auth', 'none'], /client_secret_basic/],
+  ])('%s is wrong usage', async (_, more, line) => {
+    await cli.misused(addArgs(await newOrganization(), '-', ...more), line, { stdin: SECRET });
+  });
+
+  it('what is missing and an unknown kind are wrong usage', async () => {
+    const slug = await newOrganization();
+    await cli.misused(
+      ['connection', 'add', slug, 'oidc', '--client-id', 'c'],
+      /--discovery-url, --client-secret-file/,
+    );
+    await cli.misused(['connection', 'add', slug, 'saml'], /oidc, jwt-callback/);
+  });
+
+  it('refuses a second redirect connection of an organization, also of two at once', async () => {
+    const slug = await newOrganization();
+    const both = await Promise.all(
+      [1, 2].map(() => cli.run(addArgs(slug, '-', '--json'), { stdin: SECRET })),
+    );
+    expect(both.map(({ status }) => status).sort()).toEqual([0, 1]);
+    await cli.refused(addArgs(slug, '-'), /has a connection already: .*connection update/, { stdin: SECRET });
+    expect(await cli.json<unknown[]>(['connection', 'list', slug])).toHaveLength(1);
+  });
+});
+
+describe('connection update of OpenID Connect', () => {
+  it('changes what is given and keeps the rest, the secret too', async () => {
+    const before = await addConnection('--email-claim', 'mail');
+    expect(await cli.json(['connection', 'update', before.id, '--client-id', 'other'])).toEqual({
+      ...before,
+      client_id: 'other',
+      revision: 2,
+    });
+    expect(await storedSecret(before.id)).toBe(SECRET);
+    await cli.json(['connection', 'update', before.id, '--client-secret-file', '-'], { stdin: 'newer\n' });
+    expect(await storedSecret(before.id)).toBe('newer');
+  });
+
+  it('asks the provider again and changes nothing where it does not answer', async () => {
+    const before = await addConnection();
+    const silent = `http://127.0.0.1:${await freePort()}`;
+    await cli.refused(['connection', 'update', before.id, '--discovery-url', silent], /ECONNREFUSED/);
+    expect(await cli.json(['connection', 'show', before.id])).toEqual(before);
+  });
+
+  it('sends a stored secret to no new place', async () => {
+    const before = await addConnection();
+    const moved = await startOpenIdStub();
+    try {
+      const args = ['connection', 'update', before.id, '--discovery-url', moved.issuer];
+      await cli.refused(args, /Give the client secret again with --client-secret-file/);
+      expect(await cli.json(['connection', 'show', before.id])).toEqual(before);
+      expect(moved.secrets).toEqual([]);
+      const after = await cli.json([...args, '--client-secret-file', '-'], { stdin: 'given again' });
+      expect(after).toMatchObject({ issuer: moved.issuer, revision: 2 });
+    } finally {
+      await moved.close();
+    }
+  });
+
+  it('refuses what only the other kind has', async () => {
+    const { id } = await addConnection();
+    await cli.refused(['connection', 'update', id, '--login-url', 'http://127.0.0.1'], /--login-url/);
+    await cli.refused(['connection', 'key', 'add', id, '-'], /has no keys/, { stdin: 'PEM' });
+    await cli.refused(['connection', 'key', 'remove', id, 'key', '--yes'], /has no keys/);
+  });
+
+  it('A-16 of two changes at once loses none without saying so', async () => {
+    const { id } = await addConnection();
+    const outcomes = await Promise.all([
+      cli.run(['connection', 'update', id, '--client-id', 'one', '--json']),
+      cli.run(['connection', 'update', id, '--scope', 'openid other', '--json']),
+    ]);
+    const done = outcomes.filter(({ status }) => status === 0).length;
+    const shown = await cli.json<Shown>(['connection', 'show', id]);
+    expect(shown.revision).toBe(1 + done);
+    for (const { status, stderr } of outcomes) {
+      if (status !== 0) expect(stderr).toMatch(/changed by somebody else at the same time/);
+    }
+    if (done === 2) expect(shown).toMatchObject({ client_id: 'one', scope: 'openid other' });
+  });
+});
+
+describe('connection disable, enable, remove', () => {
+  it('asks, then does', async () => {
+    const { id, organization } = await addConnection();
+    for (const verb of ['disable', 'remove']) {
+      await cli.refused(['connection', verb, id], /signs out everybody .*Nothing was done: add --yes/);
+    }
+    expect(await cli.json(['connection', 'disable', id])).toHaveProperty('status', 'disabled');
+    expect(await cli.json(['connection', 'enable', id])).toHaveProperty('status', 'active');
+    expect((await cli.run(['connection', 'list', String(organization)])).stdout).toMatch(
+      /^ID +KIND +STATUS\n/,
+    );
+    expect(await cli.json(['connection', 'remove', id])).toEqual({ removed: id });
+    await cli.refused(['connection', 'show', id], /^There is no connection .*connection list/);
+    expect(await cli.json(['connection', 'list', String(organization)])).toEqual([]);
+  });
+});
+
+it('A-06 prints the secret nowhere: not in a list, not in the audit trail, not in the database', async () => {
+  const { id, organization } = await addConnection();
+  for (const args of [
+    ['connection', 'show', id],
+    ['connection', 'list', String(organization)],
+    ['audit', 'list'],
+  ]) {
+    for (const json of [[], ['--json']]) {
+      expect((await cli.run([...args, ...json])).stdout).not.toContain(SECRET);
+    }
+  }
+  const [row] = await testDatabase.query('SELECT * FROM connections WHERE id = $1', [id]);
+  expect(JSON.stringify(row)).not.toContain(SECRET);
+});
