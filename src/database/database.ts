@@ -43,11 +43,14 @@ export interface DatabaseOptions {
 
 /** Opens the configured database; joins, and if need be starts, the embedded one. */
 export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const statementTimeoutMs = options.statementTimeoutMs ?? 5_000;
   const limits = {
     application_name: 'gatehouse',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
-    statement_timeout: options.statementTimeoutMs ?? 5_000,
+    statement_timeout: statementTimeoutMs,
+    // The server's own limit says nothing when the server does not answer at all.
+    query_timeout: statementTimeoutMs + 500,
   };
   if (options.databaseUrl !== undefined) {
     return connect({ connectionString: options.databaseUrl, ...limits });
@@ -69,11 +72,31 @@ function ignore(): void {
   // What matters comes as an exception.
 }
 
+type QueryCallback = (error: unknown, result: unknown) => void;
+
+/**
+ * A connection on which a query ended without the server's word is not used again. Knex asks each connection for this
+ * mark before it hands it out, and sets it only when the connection itself is known to be closed.
+ */
+function dropWhenSilent(
+  connection: { query: (config: unknown, callback: QueryCallback) => void; __knex__disposed?: unknown },
+  done: (error: unknown, connection: unknown) => void,
+): void {
+  const query = connection.query.bind(connection);
+  connection.query = (config, callback) => {
+    query(config, (error, result) => {
+      if (isNativeError(error) && !(error instanceof pg.DatabaseError)) connection.__knex__disposed = error;
+      callback(error, result);
+    });
+  };
+  done(null, connection);
+}
+
 function connect(connection: ConnectionSettings, embedded?: EmbeddedPostgres): Database {
   const db = knex({
     client: 'pg',
     connection: connection as Knex.PgConnectionConfig,
-    pool: { min: 0, max: POOL_SIZE },
+    pool: { min: 0, max: POOL_SIZE, afterCreate: dropWhenSilent },
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
     log: SILENT,
   });

@@ -52,16 +52,29 @@ export function forwardedUrl(request: Request): string | undefined {
 
 /** What rate limits count by: an IPv4 address, or the /64 that one IPv6 site has to itself. */
 export function addressBlock(address: string | undefined): string {
-  if (address === undefined) return 'unknown';
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped !== undefined || !isIPv6(address)) return mapped ?? address;
-  // The URL parser knows all spellings of an address; its own is the compressed one.
-  const [head = '', tail] = new URL(`http://[${address.split('%')[0] ?? ''}]`).hostname
+  // Some proxies add the port.
+  const bare = /^\[(.+)\](?::\d+)?$|^(\d+(?:\.\d+){3}):\d+$/.exec(address ?? '');
+  const ip = bare?.[1] ?? bare?.[2] ?? address ?? 'unknown';
+  if (!isIPv6(ip)) return ip;
+  const groups = ipv6Groups(ip);
+  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  if (isMapped) {
+    return groups
+      .slice(6)
+      .flatMap((group) => [group >> 8, group & 0xff])
+      .join('.');
+  }
+  const site = groups.slice(0, 4).map((group) => group.toString(16));
+  return `${site.join(':')}::/64`;
+}
+
+/** The eight groups of an IPv6 address. The URL parser knows all spellings; its own is the compressed one. */
+function ipv6Groups(ip: string): readonly number[] {
+  const { hostname } = new URL(`http://[${ip.split('%')[0] ?? ''}]`);
+  const [head = [], tail = []] = hostname
     .slice(1, -1)
-    .split('::');
-  const groups = head.split(':').filter((group) => group !== '');
-  const missing =
-    tail === undefined ? 0 : 8 - groups.length - tail.split(':').filter((group) => group !== '').length;
-  const all = [...groups, ...Array.from({ length: missing }, () => '0'), ...(tail?.split(':') ?? [])];
-  return `${all.slice(0, 4).join(':')}::/64`;
+    .split('::')
+    .map((half) => half.split(':').filter((group) => group !== ''));
+  const zeros = Array.from({ length: 8 - head.length - tail.length }, () => '0');
+  return [...head, ...zeros, ...tail].map((group) => Number.parseInt(group, 16));
 }

@@ -54,7 +54,7 @@ const FINISH = `
     WHERE NOT EXISTS (SELECT FROM linked) AND NOT EXISTS (SELECT FROM named)
     -- Somebody else's first sign-in of the same person may be creating it: then take that row.
     ON CONFLICT (organization_id, email) DO UPDATE SET email = excluded.email
-    RETURNING id, disabled_at
+    RETURNING id, disabled_at, xmax = 0 AS is_new
   ),
   person AS (
     SELECT coalesce((SELECT id FROM linked), (SELECT id FROM named),
@@ -92,7 +92,8 @@ const FINISH = `
     SELECT happened.action, 'success', CAST(:organizationId AS uuid), CAST(:connectionId AS uuid),
            happened.user_id, CAST(:email AS text)
     FROM (
-      SELECT 1 AS rank, 'user.added' AS action, session.user_id FROM created JOIN session ON session.user_id = created.id
+      SELECT 1 AS rank, 'user.added' AS action, session.user_id
+      FROM created JOIN session ON session.user_id = created.id AND created.is_new
       UNION ALL
       SELECT 2, 'user.email_changed', updated.id FROM updated JOIN linked ON linked.id = updated.id
       WHERE linked.email <> :email
