@@ -2,8 +2,6 @@
  * The composition root: a configuration in, a running gateway out. The one file that knows all the rooms and connects
  * them; nothing else constructs what it works with.
  */
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import type { Config } from './config.ts';
 import { openConnectors } from './connections/open-connectors.ts';
 import { startChangeFeed } from './database/change-feed.ts';
@@ -12,6 +10,7 @@ import { migrate, pendingMigrations } from './database/migrator.ts';
 import { Refusal } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { gatehouseCookies } from './http/cookies.ts';
+import { gracefulServer } from './http/graceful-server.ts';
 import { rateLimits } from './http/rate-limits.ts';
 import { describeError, openLog, type Logger } from './log.ts';
 import { openDirectory } from './login/directory.ts';
@@ -34,8 +33,6 @@ export interface Surroundings {
   /** What to tell the person while something takes long. */
   readonly onProgress?: (message: string) => void;
 }
-
-const LONGEST_STOP_MS = 15_000;
 
 /**
  * Starts a gateway; resolves once it answers.
@@ -87,15 +84,13 @@ async function serve(
       );
     },
   });
-  let isStopping = false;
-  const app = createApp({
+  const parts = {
     config,
     database,
     feed,
     log,
     cookies: gatehouseCookies(config.isHttps),
     limits: rateLimits(config.rateLimits),
-    isStopping: () => isStopping,
     login: {
       ...config,
       database,
@@ -112,56 +107,21 @@ async function serve(
       secrets,
       now,
     },
-  });
-  const server = createServer(
-    { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 65_000 },
-    app,
-  );
-  const close = async () => {
-    isStopping = true;
-    await stopServing(server);
-    await feed.close();
-    await database.close();
   };
+  const server = gracefulServer((isStopping) => createApp({ ...parts, isStopping }));
   try {
-    const port = await listen(server, config);
+    const port = await server.listen(config.port, config.host);
     log.info({ url: config.publicUrl, host: config.host, port }, 'gatehouse is ready');
-    return { port, close };
+    return {
+      port,
+      async close() {
+        await server.stop();
+        await feed.close();
+        await database.close();
+      },
+    };
   } catch (error) {
     await feed.close();
     throw error;
   }
-}
-
-/** @throws Refusal if the address cannot be listened on */
-function listen(server: Server, { host, port }: Config): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const taken = error.code === 'EADDRINUSE';
-      reject(
-        new Refusal(
-          taken
-            ? `Port ${port} of ${host} is taken. Set PORT to another one, and PUBLIC_URL with it.`
-            : `Cannot listen on ${host}:${port} (${error.code ?? error.name}). Check HOST and PORT.`,
-        ),
-      );
-    });
-    server.listen(port, host, () => {
-      resolve((server.address() as AddressInfo).port);
-    });
-  });
-}
-
-/** Ends idle connections at once and busy ones when they are done, or when the time is over. */
-function stopServing(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const force = setTimeout(() => {
-      server.closeAllConnections();
-    }, LONGEST_STOP_MS);
-    server.close(() => {
-      clearTimeout(force);
-      resolve();
-    });
-    server.closeIdleConnections();
-  });
 }

@@ -50,7 +50,7 @@ export async function runProgram(
       writeErr: (text) => terminal.stderr.write(text),
       // Somebody who gives a secret or a key as an argument is not shown it again, nor is a log.
       outputError: (text, write) => {
-        write(text.replace(/(unknown option) '(-{1,2}[a-z][a-z-]*)?[^]*'\n/, "$1 '$2'\n"));
+        write(text.replace(/(unknown option) '(-{1,2}[A-Za-z][\w-]*)?[^]*'\n/, "$1 '$2'\n"));
       },
     })
     .exitOverride();

@@ -136,7 +136,7 @@ export async function readInput(terminal: Terminal, file: string): Promise<strin
 
 /** Whoever gives a key or a secret in the place of a file's name is not shown it again. */
 export function requireFileName(file: string): void {
-  if (file.length > 200 || /\p{Cc}|-----/u.test(file)) {
+  if (file.length > 4_096 || /\p{Cc}|-----/u.test(file)) {
     throw new Refusal('The name of a file is expected, or - for standard input; what was given is none.');
   }
 }

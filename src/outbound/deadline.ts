@@ -17,13 +17,19 @@ export function currentDeadline(): AbortSignal | undefined {
 
 /** @throws GatewayError `identity_provider_timeout` as soon as the deadline passes, whatever `work` is doing */
 export async function withinDeadline<Result>(work: () => Promise<Result>): Promise<Result> {
-  const signal = AbortSignal.timeout(OUTBOUND_DEADLINE_MS);
+  const controller = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
   const passed = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => {
+    timer = setTimeout(() => {
+      controller.abort();
       reject(new GatewayError('identity_provider_timeout', { reason: 'no answer in time' }));
-    });
+    }, OUTBOUND_DEADLINE_MS);
   });
-  return Promise.race([deadlines.run(signal, work), passed]);
+  try {
+    return await Promise.race([deadlines.run(controller.signal, work), passed]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Runs work that several requests wait for, so that it does not end with the one that began it. */

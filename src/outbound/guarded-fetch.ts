@@ -38,8 +38,7 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
     const objection = urlObjection(url, policy);
     if (objection !== undefined)
       throw new GatewayError('identity_provider_error', { reason: `the URL ${objection}` });
-    const signals = [AbortSignal.timeout(OUTBOUND_DEADLINE_MS), currentDeadline(), options.signal];
-    const signal = AbortSignal.any(signals.filter((item) => item !== undefined && item !== null));
+    const { signal, release } = joinedDeadline([currentDeadline(), options.signal]);
     try {
       const response = await send(url, { ...options, redirect: 'manual', signal });
       return await withinLimits(response);
@@ -48,8 +47,34 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
       if (signal.aborted)
         throw new GatewayError('identity_provider_timeout', { reason: 'no answer in time' }, error);
       throw new GatewayError('identity_provider_error', { reason: networkReason(error) }, error);
+    } finally {
+      release();
     }
   };
+}
+
+/**
+ * A deadline of this call that ends with any of the others. Made by hand: what AbortSignal.any makes of AbortSignal.timeout
+ * can be collected as garbage while a call waits for it, and the call then waits for ever (Node 20).
+ */
+function joinedDeadline(others: readonly (AbortSignal | null | undefined)[]): {
+  readonly signal: AbortSignal;
+  readonly release: () => void;
+} {
+  const controller = new AbortController();
+  const abort = () => {
+    controller.abort();
+  };
+  const timer = setTimeout(abort, OUTBOUND_DEADLINE_MS);
+  for (const other of others) {
+    if (other?.aborted === true) abort();
+    other?.addEventListener('abort', abort);
+  }
+  const release = () => {
+    clearTimeout(timer);
+    for (const other of others) other?.removeEventListener('abort', abort);
+  };
+  return { signal: controller.signal, release };
 }
 
 /** The response with its body read whole, so that the deadline and the limit cover it. */

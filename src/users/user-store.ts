@@ -134,6 +134,7 @@ export async function setUserEnabled(
       action: enabled ? 'user.enabled' : 'user.disabled',
       organizationId: user.organizationId,
       userId: user.id,
+      email: user.email,
       actor,
     });
   });

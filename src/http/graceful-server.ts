@@ -1,0 +1,68 @@
+/**
+ * The HTTP server around the app: time limits for slow clients, and a stop that cuts nobody off. Requests under way are
+ * answered and their connections ended with the answer, so that a proxy takes the next request elsewhere.
+ */
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Refusal } from '../errors.ts';
+
+const LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 65_000 };
+const LONGEST_STOP_MS = 15_000;
+
+export interface GracefulServer {
+  /**
+   * @returns the port, for who asked for any
+   * @throws Refusal if the address cannot be listened on
+   */
+  listen(port: number, host: string): Promise<number>;
+  isStopping(): boolean;
+  /** Resolves when the last request is answered, or the time is over. */
+  stop(): Promise<void>;
+}
+
+/** @param listener made with the server's own word on whether it is stopping */
+export function gracefulServer(listener: (isStopping: () => boolean) => RequestListener): GracefulServer {
+  let isStopping = false;
+  const underWay = new Set<ServerResponse>();
+  const answer = listener(() => isStopping);
+  const server = createServer(LIMITS, (request, response) => {
+    underWay.add(response);
+    if (isStopping) response.shouldKeepAlive = false;
+    response.once('close', () => {
+      underWay.delete(response);
+      if (isStopping) server.closeIdleConnections();
+    });
+    answer(request, response);
+  });
+  return {
+    isStopping: () => isStopping,
+    listen: (port, host) =>
+      new Promise((resolve, reject) => {
+        server.once('error', (error: NodeJS.ErrnoException) => {
+          reject(new Refusal(listenFault(error, port, host)));
+        });
+        server.listen(port, host, () => {
+          resolve((server.address() as AddressInfo).port);
+        });
+      }),
+    stop: () =>
+      new Promise((resolve) => {
+        isStopping = true;
+        const force = setTimeout(() => {
+          server.closeAllConnections();
+        }, LONGEST_STOP_MS);
+        server.close(() => {
+          clearTimeout(force);
+          resolve();
+        });
+        for (const response of underWay) response.shouldKeepAlive = false;
+        server.closeIdleConnections();
+      }),
+  };
+}
+
+function listenFault({ code, name }: NodeJS.ErrnoException, port: number, host: string): string {
+  return code === 'EADDRINUSE'
+    ? `Port ${port} of ${host} is taken. Set PORT to another one, and PUBLIC_URL with it.`
+    : `Cannot listen on ${host}:${port} (${code ?? name}). Check HOST and PORT.`;
+}
