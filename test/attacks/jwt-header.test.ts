@@ -126,7 +126,11 @@ const algorithms: readonly BadToken[] = [
     '{"alg":"none","typ":"JWT","alg":"RS256"}',
     '{"alg":"RS256","typ":"JWT","alg":"HS256"}',
     '{"alg":"RS256","typ":"JWT","\\u0061lg":"RS256"}',
-  ].map((header) => ({ id: 'J-09', what: `a header of ${header}`, token: headed(header) })),
+  ].map((header) => ({
+    id: 'J-09',
+    what: `a header of ${header}`,
+    token: headed(header),
+  })),
 ];
 
 /** A header that tells us which key to believe, with that key's signature. */

@@ -34,20 +34,22 @@ export class CommandLine {
   async run(args: readonly string[], surroundings: Surroundings = {}): Promise<Outcome> {
     const output = { stdout: '', stderr: '' };
     const { types, stdin = '' } = surroundings;
-    const stderr = Object.assign(new PassThrough().setEncoding('utf8'), { isTTY: types !== undefined });
-    stderr.on('data', (chunk: string) => (output.stderr += chunk));
+    const screen = new PassThrough().setEncoding('utf8');
+    screen.on('data', (chunk: string) => (output.stderr += chunk));
+    const keyboard = new PassThrough();
+    const isTTY = types !== undefined;
+    if (isTTY) typeWhenAsked(screen, keyboard, types);
     const terminal: Terminal = {
       env: { ...this.#env, ...surroundings.env },
-      stdin: types === undefined ? asStream(stdin) : Object.assign(new PassThrough(), { isTTY: true }),
+      stdin: isTTY ? Object.assign(keyboard, { isTTY }) : asStream(stdin),
       stdout: {
         write: (text) => {
           output.stdout += text;
           return true;
         },
       },
-      stderr,
+      stderr: Object.assign(screen, { isTTY }),
     };
-    if (types !== undefined) typeWhenAsked(terminal, types);
     const status = await runProgram(args, terminal);
     await new Promise((resolve) => setImmediate(resolve));
     return { status, ...output };
@@ -90,10 +92,9 @@ function asStream(stdin: string | Buffer | Readable): Readable {
 }
 
 /** Types once the question stands there, as a person does. */
-function typeWhenAsked({ stdin, stderr }: Terminal, text: string): void {
-  const input = stdin as PassThrough;
-  (stderr as PassThrough).on('data', (chunk: string) => {
-    if (chunk.includes('Type yes')) input.write(text);
+function typeWhenAsked(screen: PassThrough, keyboard: PassThrough, text: string): void {
+  screen.on('data', (chunk: string) => {
+    if (chunk.includes('Type yes')) keyboard.write(text);
   });
 }
 

@@ -1,73 +1,27 @@
-/** `connection` for OpenID Connect: what is asked of the provider before anything is stored, and where the secret goes. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+/** `connection add … oidc`: what is asked of the provider before anything is stored, and where the secret goes. */
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { secretPlace } from '../../src/connections/connection.ts';
-import { openSecretBox } from '../../src/secret-box.ts';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 import { freePort } from '../support/test-gateway.ts';
-import { startOpenIdStub, type OpenIdStub } from '../tenants/openid-stub.ts';
-import { CommandLine, SECRET_KEY } from './command-line.ts';
+import type { OpenIdStub } from '../tenants/openid-stub.ts';
+import type { CommandLine } from './command-line.ts';
+import { openOidcBench, SECRET, type OidcBench, type Shown } from './oidc-bench.ts';
 
-const SECRET = 'correct horse battery staple: ü%+&"$';
-
-let testDatabase: TestDatabase;
+let bench: OidcBench;
 let cli: CommandLine;
 let provider: OpenIdStub;
 let folder: string;
-let organizations = 0;
+let addArgs: OidcBench['addArgs'];
+let newOrganization: OidcBench['newOrganization'];
 
 beforeAll(async () => {
-  testDatabase = await createTestDatabase();
-  cli = new CommandLine({ DATABASE_URL: testDatabase.url, PUBLIC_URL: 'http://localhost:3999' });
-  provider = await startOpenIdStub();
-  folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
+  bench = await openOidcBench();
+  ({ cli, provider, addArgs, newOrganization, folder } = bench);
 });
 afterEach(() => {
   provider.metadata = (usual) => usual;
 });
-afterAll(async () => {
-  await provider.close();
-  await testDatabase.drop();
-  await rm(folder, { recursive: true, force: true });
-});
-
-async function newOrganization(): Promise<string> {
-  organizations += 1;
-  const slug = `org-${organizations}`;
-  await cli.json(['org', 'add', slug, '--name', slug]);
-  return slug;
-}
-
-const addArgs = (slug: string, file: string, ...more: string[]) => [
-  ...['connection', 'add', slug, 'oidc', '--discovery-url', provider.issuer],
-  ...['--client-id', 'gatehouse', '--client-secret-file', file, ...more],
-];
-
-interface Shown {
-  readonly id: string;
-  readonly revision: number;
-  readonly [member: string]: unknown;
-}
-
-async function addConnection(...more: string[]): Promise<Shown> {
-  return cli.json<Shown>(addArgs(await newOrganization(), '-', ...more), { stdin: SECRET });
-}
-
-async function storedSecret(id: string): Promise<string | undefined> {
-  const [row] = await testDatabase.query<{ organization_id: string; sealed_secret: string }>(
-    'SELECT organization_id, sealed_secret FROM connections WHERE id = $1',
-    [id],
-  );
-  if (row === undefined) throw new Error('there is no such connection');
-  const box = openSecretBox({ secretKeys: [Buffer.from(SECRET_KEY, 'base64')], dataDir: folder });
-  return box.open(
-    'client-secret',
-    secretPlace({ organizationId: row.organization_id, id }),
-    row.sealed_secret,
-  );
-}
+afterAll(() => bench.close());
 
 describe('connection add … oidc', () => {
   it('prints the object with what the customer needs, and no secret', async () => {
@@ -83,6 +37,7 @@ describe('connection add … oidc', () => {
       revision: 1,
       created_at: expect.stringMatching(/Z$/),
       entry_url: `http://localhost:3999/sso/${slug}`,
+      last_failure: null,
       discovery_url: provider.issuer,
       issuer: provider.issuer,
       client_id: 'gatehouse',
@@ -93,7 +48,7 @@ describe('connection add … oidc', () => {
       redirect_uri: `http://localhost:3999/sso/oidc/${added.id}/callback`,
     });
     expect(stdout).not.toContain(SECRET);
-    expect(await storedSecret(added.id)).toBe(SECRET);
+    expect(await bench.storedSecret(added.id)).toBe(SECRET);
     expect(provider.secrets).toEqual([]);
   });
 
@@ -113,7 +68,7 @@ describe('connection add … oidc', () => {
     const file = join(folder, 'secret.txt');
     await writeFile(file, text);
     const { id } = await cli.json<Shown>(addArgs(await newOrganization(), file));
-    expect(await storedSecret(id)).toBe(SECRET);
+    expect(await bench.storedSecret(id)).toBe(SECRET);
   });
 
   it.each([
@@ -222,16 +177,11 @@ describe('connection add … oidc', () => {
     expect(await cli.json(['connection', 'list', slug])).toEqual([]);
   });
 
-  it('F-01 F-03 away from loopback asks nothing over http and nothing on an address of the inside', async () => {
+  it('F-01 away from loopback asks nothing over http', async () => {
     const slug = await newOrganization();
     const env = { PUBLIC_URL: 'https://sso.example' };
     const before = provider.connections();
     await cli.refused(addArgs(slug, '-'), /--discovery-url must be an https URL/, { stdin: SECRET, env });
-    for (const host of ['127.0.0.1', 'localhost', '[::ffff:127.0.0.1]']) {
-      const inside = `https://${host}:${new URL(provider.issuer).port}`;
-      const args = addArgs(slug, '-').map((word) => (word === provider.issuer ? inside : word));
-      await cli.refused(args, /private|inside|loopback/i, { stdin: SECRET, env });
-    }
     expect(provider.connections()).toBe(before);
   });
 
@@ -290,94 +240,4 @@ describe('connection add … oidc', () => {
     await cli.refused(addArgs(slug, '-'), /has a connection already: .*connection update/, { stdin: SECRET });
     expect(await cli.json<unknown[]>(['connection', 'list', slug])).toHaveLength(1);
   });
-});
-
-describe('connection update of OpenID Connect', () => {
-  it('changes what is given and keeps the rest, the secret too', async () => {
-    const before = await addConnection('--email-claim', 'mail');
-    expect(await cli.json(['connection', 'update', before.id, '--client-id', 'other'])).toEqual({
-      ...before,
-      client_id: 'other',
-      revision: 2,
-    });
-    expect(await storedSecret(before.id)).toBe(SECRET);
-    await cli.json(['connection', 'update', before.id, '--client-secret-file', '-'], { stdin: 'newer\n' });
-    expect(await storedSecret(before.id)).toBe('newer');
-  });
-
-  it('asks the provider again and changes nothing where it does not answer', async () => {
-    const before = await addConnection();
-    const silent = `http://127.0.0.1:${await freePort()}`;
-    await cli.refused(['connection', 'update', before.id, '--discovery-url', silent], /ECONNREFUSED/);
-    expect(await cli.json(['connection', 'show', before.id])).toEqual(before);
-  });
-
-  it('sends a stored secret to no new place', async () => {
-    const before = await addConnection();
-    const moved = await startOpenIdStub();
-    try {
-      const args = ['connection', 'update', before.id, '--discovery-url', moved.issuer];
-      await cli.refused(args, /Give the client secret again with --client-secret-file/);
-      expect(await cli.json(['connection', 'show', before.id])).toEqual(before);
-      expect(moved.secrets).toEqual([]);
-      const after = await cli.json([...args, '--client-secret-file', '-'], { stdin: 'given again' });
-      expect(after).toMatchObject({ issuer: moved.issuer, revision: 2 });
-    } finally {
-      await moved.close();
-    }
-  });
-
-  it('refuses what only the other kind has', async () => {
-    const { id } = await addConnection();
-    await cli.refused(['connection', 'update', id, '--login-url', 'http://127.0.0.1'], /--login-url/);
-    await cli.refused(['connection', 'key', 'add', id, '-'], /has no keys/, { stdin: 'PEM' });
-    await cli.refused(['connection', 'key', 'remove', id, 'key', '--yes'], /has no keys/);
-  });
-
-  it('A-16 of two changes at once loses none without saying so', async () => {
-    const { id } = await addConnection();
-    const outcomes = await Promise.all([
-      cli.run(['connection', 'update', id, '--client-id', 'one', '--json']),
-      cli.run(['connection', 'update', id, '--scope', 'openid other', '--json']),
-    ]);
-    const done = outcomes.filter(({ status }) => status === 0).length;
-    const shown = await cli.json<Shown>(['connection', 'show', id]);
-    expect(shown.revision).toBe(1 + done);
-    for (const { status, stderr } of outcomes) {
-      if (status !== 0) expect(stderr).toMatch(/changed by somebody else at the same time/);
-    }
-    if (done === 2) expect(shown).toMatchObject({ client_id: 'one', scope: 'openid other' });
-  });
-});
-
-describe('connection disable, enable, remove', () => {
-  it('asks, then does', async () => {
-    const { id, organization } = await addConnection();
-    for (const verb of ['disable', 'remove']) {
-      await cli.refused(['connection', verb, id], /signs out everybody .*Nothing was done: add --yes/);
-    }
-    expect(await cli.json(['connection', 'disable', id])).toHaveProperty('status', 'disabled');
-    expect(await cli.json(['connection', 'enable', id])).toHaveProperty('status', 'active');
-    expect((await cli.run(['connection', 'list', String(organization)])).stdout).toMatch(
-      /^ID +KIND +STATUS\n/,
-    );
-    expect(await cli.json(['connection', 'remove', id])).toEqual({ removed: id });
-    await cli.refused(['connection', 'show', id], /^There is no connection .*connection list/);
-    expect(await cli.json(['connection', 'list', String(organization)])).toEqual([]);
-  });
-});
-
-it('A-06 prints the secret nowhere: not in a list, not in the audit trail, not in the database', async () => {
-  const { id, organization } = await addConnection();
-  for (const args of [
-    ['connection', 'show', id],
-    ['connection', 'list', String(organization)],
-    ['audit', 'list'],
-  ]) {
-    for (const json of [[], ['--json']]) {
-      expect((await cli.run([...args, ...json])).stdout).not.toContain(SECRET);
-    }
-  }
-  const [row] = await testDatabase.query('SELECT * FROM connections WHERE id = $1', [id]);
-  expect(JSON.stringify(row)).not.toContain(SECRET);
 });

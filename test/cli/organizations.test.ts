@@ -215,7 +215,7 @@ describe('domain', () => {
     await cli.json(['domain', 'add', 'acme', 'proved.example', '--verified']);
     await cli.refused(
       ['domain', 'add', 'brand', 'proved.example', '--verified'],
-      /belongs to another organization/,
+      /^proved\.example is verified for acme\. .*domain remove proved\.example$/m,
     );
     expect(await cli.json(['domain', 'list', 'brand'])).toEqual([]);
   });

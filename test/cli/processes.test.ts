@@ -1,10 +1,11 @@
 /** The program as a process: what only a real standard output, a real signal and a real database folder can show. */
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { rsaKeyPair } from '../support/test-gateway.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 import { until } from '../database/embedded-members.ts';
 import { CommandLine, expectClearLine } from './command-line.ts';
@@ -38,7 +39,7 @@ describe('a command', () => {
     expect(await runProcess(['org', 'show'], env)).toMatchObject({ status: 2, stdout: '' });
   });
 
-  it('C-1 ends with 3, says so in one line and writes nothing else anywhere', async () => {
+  it('ends with 3, says so in one line and writes nothing else anywhere', async () => {
     const outcome = await runProcess(['org', 'list', '--json'], {
       DATABASE_URL: 'postgres://u:hunter2@127.0.0.1:1/x',
     });
@@ -65,11 +66,30 @@ describe('a command', () => {
     expect(await outcome).toMatchObject({ signal: null, stderr: '' });
   });
 
-  it('reads .env in its folder for what the environment does not say', async () => {
-    // The folder of the run has none: without DATABASE_URL the embedded database of DATA_DIR would be made.
+  it('ends with 3 and says why where the embedded database cannot be made', async () => {
     const outcome = await runProcess(['org', 'list'], { DATABASE_URL: '', DATA_DIR: '/dev/null/data' });
-    expect(outcome.status).toBe(3);
+    expectClearLine(outcome, 3);
     expect(outcome.stderr).toMatch(/^There is no embedded PostgreSQL in \/dev\/null\/data/);
+  });
+
+  it('reads .env in its folder for what the environment does not say', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
+    try {
+      await writeFile(join(folder, '.env'), `DATABASE_URL=${testDatabase.url}\nPORT=not a port\n`);
+      const list = (env: Environment) => {
+        const child = startProgram(['org', 'list', '--json'], env, folder);
+        child.stdin.end();
+        return outcomeOf(child);
+      };
+      const refused = await list({});
+      expectClearLine(refused, 1);
+      expect(refused.stderr).toContain('PORT');
+      const { status, stdout } = await list({ PORT: '3000' });
+      expect(status).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject([{ slug: 'acme' }]);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 });
 
@@ -131,9 +151,7 @@ describe('on the embedded database', () => {
       status: 0,
       stderr: '',
     });
-    const pem = await import('../support/test-gateway.ts').then(({ rsaKeyPair }) =>
-      rsaKeyPair().publicKey.export({ type: 'spki', format: 'pem' }).toString(),
-    );
+    const pem = rsaKeyPair().publicKey.export({ type: 'spki', format: 'pem' }).toString();
     const login = ['--login-url', 'http://127.0.0.1:1/login', '--public-key-file', '-', '--json'];
     const added = await runProcess(['connection', 'add', 'acme', 'jwt-callback', ...login], beside, pem);
     expect(added).toMatchObject({ status: 0, stderr: '' });

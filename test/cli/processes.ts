@@ -1,6 +1,7 @@
 /** The program as a process of its own, as an operator starts it from a checkout. */
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { freePort } from '../support/test-gateway.ts';
@@ -15,11 +16,11 @@ export type Environment = Readonly<Record<string, string>>;
 
 const children = new Set<Child>();
 
-/** Starts the program; nothing of this process's environment leads it to a database. */
-export function startProgram(args: readonly string[], env: Environment): Child {
+/** Starts the program in a folder; nothing of this process's environment leads it to a database. */
+export function startProgram(args: readonly string[], env: Environment, folder = tmpdir()): Child {
   const { PATH = '', HOME = '', TMPDIR = '/tmp' } = process.env;
   const child = spawn(process.execPath, [...LAUNCH, ...args], {
-    cwd: TMPDIR,
+    cwd: folder,
     env: { PATH, HOME, TMPDIR, LOG_LEVEL: 'info', SECRET_KEY, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });

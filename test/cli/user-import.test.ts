@@ -39,10 +39,8 @@ const people = async (): Promise<unknown[]> =>
     name,
   ]);
 /** Backends of an import that waits for its next rows. */
-const importing = () =>
-  testDatabase.query<{ pid: number }>(
-    `SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'`,
-  );
+const IMPORTING = `SELECT pid FROM pg_stat_activity
+  WHERE datname = current_database() AND state = 'idle in transaction'`;
 const events = () => testDatabase.query(`SELECT FROM audit_events WHERE action = 'user.imported'`);
 
 const ADA_AND_ALAN = [
@@ -198,7 +196,7 @@ describe('nothing is imported', () => {
     const stdin = new PassThrough();
     const running = cli.run(IMPORT, { stdin });
     stdin.write('email,name\nada@acme.example,Ada\n');
-    await until('reading', async () => (await importing()).length === 1);
+    await until('reading', async () => (await testDatabase.query(IMPORTING)).length === 1);
     stdin.destroy(Object.assign(new Error('read EIO'), { code: 'EIO' }));
     const outcome = await running;
     expectClearLine(outcome, 1);
@@ -218,8 +216,8 @@ describe('nothing is imported', () => {
     const rows = (from: number) =>
       Array.from({ length: 2_000 }, (_, row) => `user${from + row}@acme.example,User\n`).join('');
     stdin.write(rows(0));
-    await until('in the middle of the import', async () => (await importing()).length === 1);
-    await testDatabase.query('SELECT pg_terminate_backend($1)', [(await importing())[0]?.pid]);
+    const end = `SELECT pg_terminate_backend(pid) FROM (${IMPORTING}) AS importing`;
+    await until('ended in the middle', async () => (await testDatabase.query(end)).length === 1);
     stdin.end(rows(2_000));
     const { status, stdout, stderr } = await running;
     expect({ status, stdout }).toEqual({ status: 3, stdout: '' });

@@ -45,8 +45,8 @@ async function insertTenant(slug: string): Promise<Tenant> {
   return { id, connection, user: String(user?.id) };
 }
 
-const IDENTITY =
-  'INSERT INTO identities (organization_id, connection_id, subject, user_id) VALUES ($1, $2, $3, $4)';
+const IDENTITY = `INSERT INTO identities (organization_id, connection_id, issuer, subject, user_id)
+  VALUES ($1, $2, 'https://idp.example', $3, $4)`;
 const SESSION = `INSERT INTO sessions (secret_digest, organization_id, user_id, connection_id, idle_expires_at, expires_at)
   VALUES ($1, $2, $3, $4, now() + '1h', now() + '1h')`;
 
@@ -187,6 +187,7 @@ describe('COLLATE "C"', () => {
     ['domains', 'name'],
     ['connections', 'kind'],
     ['users', 'email'],
+    ['identities', 'issuer'],
     ['identities', 'subject'],
     ['single_use_tokens', 'purpose'],
     ['audit_events', 'action'],
@@ -224,7 +225,7 @@ it('what belongs to an organization goes with it, and nothing of another', async
   const before = await counts();
   await sql('DELETE FROM organizations WHERE id = $1', gone.id);
   const after = await counts();
-  for (const [table, count] of Object.entries(before)) expect(after[table]).toBe(Number(count) - 1);
+  for (const [table, count] of Object.entries(before)) expect(after[table]).toBe(count - 1);
 });
 
 async function counts(): Promise<Record<string, number>> {

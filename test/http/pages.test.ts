@@ -225,7 +225,7 @@ describe('the login page', () => {
 
   it('says that the person is signed out', () => {
     const page = renderLoginPage({ brand, notice: 'signed-out' });
-    expect(page).toMatch(/role="status">You are signed out\.</);
+    expect(page).toMatch(/role="status">\s*<p class="sentence">You are signed out\.</);
     expect(tagNamed(page, 'email')).not.toContain('aria-invalid');
   });
 });

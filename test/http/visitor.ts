@@ -21,22 +21,33 @@ export interface Company {
 
 let tokens = 0;
 
-/** An organization with a custom JWT connection and the domain `{slug}.example`. */
+interface CompanyOptions {
+  /** Default: `{slug}.example`. */
+  readonly domain?: string;
+  /** Local parts of its users' addresses. Default: `ada`. */
+  readonly people?: readonly string[];
+  readonly returnUrl?: string;
+}
+
+/** An organization with a custom JWT connection, a domain and people. */
 export async function addCompany(
   gateway: TestGateway,
   slug: string,
-  options: { readonly people?: readonly string[]; readonly returnUrl?: string } = {},
+  options: CompanyOptions = {},
 ): Promise<Company> {
-  const { returnUrl, people = ['ada'] } = options;
-  const organization = await gateway.addOrganization(slug, returnUrl === undefined ? {} : { returnUrl });
+  const { returnUrl, domain = `${slug}.example`, people = ['ada'] } = options;
+  const organization = await gateway.addOrganization(slug, {
+    domains: [domain],
+    ...(returnUrl === undefined ? {} : { returnUrl }),
+  });
   const { publicKey, privateKey } = rsaKeyPair();
   const connection = await gateway.addJwtCallback(organization, { publicKey });
-  for (const name of people) await gateway.addUser(organization, `${name}@${slug}.example`, name);
+  for (const name of people) await gateway.addUser(organization, `${name}@${domain}`, name);
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
   return {
     organization,
     connection,
-    callbackPath: `/v3/api/user/sso/${slug}.example/authenticate`,
+    callbackPath: `/v3/api/user/sso/${encodeURIComponent(domain)}/authenticate`,
     token(email) {
       tokens += 1;
       const payload = { exp: Math.floor(Date.now() / 1000) + 300, email, jti: `token ${tokens}` };

@@ -109,6 +109,8 @@ describe('X-08 first sign-ins of one new person at once, on two nodes', () => {
       const answers = await beside(insertUser(), end, () => arriveAtOnce(all), 2);
       expect(answers.map(({ status }) => status)).toEqual([303, 303]);
       expect(await rowsOf(email)).toEqual({ users: 1, identities: 1, sessions: 2 });
+      const added = (await actionsOf(email)).filter((action) => action === 'user.added');
+      expect(added).toHaveLength(end === 'ROLLBACK' ? 1 : 0);
     },
   );
 

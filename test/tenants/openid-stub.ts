@@ -10,7 +10,7 @@ import { text as readAll } from 'node:stream/consumers';
 import { rsaKeyPair } from '../support/test-gateway.ts';
 
 /** Claims of the person who signs in next. */
-export interface StubPerson {
+interface StubPerson {
   readonly sub: string;
   readonly email?: string;
   readonly name?: string;
@@ -150,7 +150,7 @@ async function exchange(
   const verifier = createHash('sha256')
     .update(form.get('code_verifier') ?? '')
     .digest('base64url');
-  if (grant === undefined || grant.challenge !== verifier) {
+  if (grant?.challenge !== verifier) {
     sendJson(response, 400, { error: 'invalid_grant' });
     return;
   }

@@ -22,6 +22,13 @@ export function problemOf(answer: Answer): Problem {
   return JSON.parse(answer.body) as Problem;
 }
 
+/** What a request may have beside its target. */
+interface Init {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
 export class Visitor {
   /** Name to value. */
   readonly cookies = new Map<string, string>();
@@ -42,7 +49,7 @@ export class Visitor {
   }
 
   /** Sends one request to the node, whatever host the URL names. */
-  async request(target: string | URL, init: RequestInit = {}): Promise<Answer> {
+  async request(target: string | URL, init: Init = {}): Promise<Answer> {
     const url = new URL(target, 'http://gatehouse.invalid');
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
     const response = await fetch(`http://127.0.0.1:${this.#port}${url.pathname}${url.search}`, {

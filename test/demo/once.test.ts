@@ -1,0 +1,88 @@
+/** `npm run demo -- --once`, as somebody types it who has just installed the project. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+
+const REPOSITORY = resolve(import.meta.dirname, '../..');
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
+  // Run by root, PostgreSQL is another account that has to get there.
+  await chmod(folder, 0o755);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Runs the demonstration with every temporary file in the test's folder. */
+async function runDemo(args: readonly string[], signal?: NodeJS.Signals) {
+  const { PATH = '', HOME = '' } = process.env;
+  const child = spawn('npm', ['run', '--silent', 'demo', '--', ...args], {
+    cwd: REPOSITORY,
+    // A database of somebody's own is none of a demonstration's business.
+    env: {
+      PATH,
+      HOME,
+      TMPDIR: folder,
+      DATABASE_URL: 'postgres://127.0.0.1:1/never',
+      PUBLIC_URL: 'https://never.example',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const output = { stdout: '', stderr: '' };
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    output.stdout += chunk;
+    // To the whole group, as Ctrl-C in a terminal does.
+    if (signal !== undefined && output.stdout.includes('Ctrl-C stops everything'))
+      process.kill(-Number(child.pid), signal);
+  });
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => (output.stderr += chunk));
+  const [status, endedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  // What launch.js says when a source is newer than the last build is about the checkout, not from the demonstration.
+  const stderr = output.stderr.replace(/^Compiling Gatehouse .*\n/, '');
+  return { status, endedBy, stdout: output.stdout, stderr };
+}
+
+describe('npm run demo', () => {
+  it('-- --once signs both people in over real HTTP, prints every hop and ends with 0', async () => {
+    const { status, stdout, stderr } = await runDemo(['--once']);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const ending = stdout.slice(stdout.indexOf('Both people reached their dashboard'));
+    expect(ending).toMatch(/✓ ada@acme\.example .*OpenID Connect/);
+    expect(ending).toMatch(/✓ grace@brand\.example .*custom JWT/);
+    const hops = stdout.split('\n').filter((line) => /^ *\d+ {2}(GET|POST) +[23]\d\d {2}http:/.test(line));
+    expect(hops.length).toBeGreaterThan(12);
+    expect(stdout).toContain('/v3/api/user/sso/brand.example/authenticate?token=…');
+    // W-08 No token, code or secret is printed, and no colour where nobody looks.
+    expect(stdout).not.toMatch(/eyJ[A-Za-z0-9_-]{8,}|[?&](code|state|token)=(?!…)/);
+    expect(stdout).not.toContain('\u001b');
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('says what to try, and Ctrl-C stops everything and removes what it made', async () => {
+    const { stdout } = await runDemo([], 'SIGINT');
+    expect(stdout).toMatch(/Open http:\/\/localhost:\d+\/login and type an address/);
+    for (const word of [
+      'ada@acme.example',
+      'grace@brand.example',
+      'nobody@acme.example',
+      '/sso/acme',
+      '/sso/brand',
+    ]) {
+      expect(stdout).toContain(word);
+    }
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('--help says how it is used; what it does not know is wrong usage', async () => {
+    expect(await runDemo(['--help'])).toMatchObject({ status: 0, stdout: expect.stringContaining('--once') });
+    expect(await runDemo(['--twice'])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('Usage:'),
+    });
+  });
+});
