@@ -5,6 +5,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseUrl } from './parse-url.ts';
 import { parseSecretKeys } from './secret-box.ts';
 
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
@@ -58,7 +59,8 @@ const duration = z
 
 /** A URL of one of some schemes. Parsed once here, so that no later step meets text that is none. */
 function isUrlOf(text: string, protocols: readonly string[]): boolean {
-  return URL.canParse(text) && protocols.includes(new URL(text).protocol);
+  const url = parseUrl(text);
+  return url !== undefined && protocols.includes(url.protocol);
 }
 
 function isOrigin(text: string): boolean {

@@ -10,6 +10,7 @@ import {
   requireOrganization,
   setOrganizationEnabled,
 } from '../organizations/organization-store.ts';
+import { parseUrl } from '../parse-url.ts';
 import { displayName } from '../users/user.ts';
 import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
 
@@ -147,7 +148,7 @@ function checked(slug: string, options: AddOptions) {
 }
 
 function isWebUrl(text: string): boolean {
-  return /^https?:\/\//.test(text) && URL.canParse(text) && !/[\s\\]/.test(text);
+  return /^https?:\/\//.test(text) && parseUrl(text) !== undefined && !/[\s\\]/.test(text);
 }
 
 export const domainDocument = (domain: Domain) => ({

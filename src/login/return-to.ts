@@ -3,6 +3,7 @@
  * the operator named, compares origins as the URL standard parses them, and refuses every spelling that a browser might
  * read as another place. What it refuses is as if it had not been given.
  */
+import { parseUrl } from '../parse-url.ts';
 
 /** Longest value in characters; it travels in a cookie. */
 const LONGEST = 1_024;
@@ -22,9 +23,9 @@ export function acceptedReturnTo(
   origins: readonly string[],
 ): string | undefined {
   if (typeof value !== 'string' || value.length > LONGEST || !PLAIN.test(value)) return undefined;
-  if (!(ABSOLUTE.test(value) || RELATIVE.test(value)) || !URL.canParse(value, publicUrl)) return undefined;
-  const url = new URL(value, publicUrl);
-  if (url.username !== '' || url.password !== '') return undefined;
+  if (!ABSOLUTE.test(value) && !RELATIVE.test(value)) return undefined;
+  const url = parseUrl(value, publicUrl);
+  if (url?.username !== '' || url.password !== '') return undefined;
   const isHere = url.origin === publicUrl;
   // "/.//evil.example" is of this origin until somebody resolves its path again.
   if (isHere ? url.pathname.startsWith('//') : !origins.includes(url.origin)) return undefined;

@@ -5,6 +5,7 @@
  */
 import { isNativeError } from 'node:util/types';
 import { GatewayError } from '../errors.ts';
+import { parseUrl } from '../parse-url.ts';
 import { currentDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 
 /** Largest body in bytes, after decompression. */
@@ -20,8 +21,8 @@ export interface OutboundPolicy {
 
 /** Why a URL may not be called, in words for the operator; undefined if it may. */
 export function urlObjection(text: string, policy: OutboundPolicy): string | undefined {
-  if (!URL.canParse(text)) return 'is not a URL';
-  const url = new URL(text);
+  const url = parseUrl(text);
+  if (url === undefined) return 'is not a URL';
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && policy.allowPrivateNetworks)) {
     return policy.allowPrivateNetworks ? 'must be an http or https URL' : 'must be an https URL';
   }

@@ -12,7 +12,7 @@ import { text as readAll } from 'node:stream/consumers';
 import { publicJwk, signingKey, signJws, type Json, type SigningKey } from './evil-tokens.ts';
 
 const ENDPOINTS = ['discovery', 'authorize', 'token', 'userinfo', 'jwks'] as const;
-export type Endpoint = (typeof ENDPOINTS)[number];
+type Endpoint = (typeof ENDPOINTS)[number];
 export type Answering = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 /** What a test may change. Each gets what a good provider would have sent, and returns what is sent. */
@@ -154,7 +154,7 @@ const bent = <Good>(bend: ((good: Good) => unknown) | undefined, good: Good): un
   bend === undefined ? good : bend(good);
 
 /** A text is sent as it is. */
-export function sendJson(response: ServerResponse, status: number, body: unknown): void {
+function sendJson(response: ServerResponse, status: number, body: unknown): void {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   response.writeHead(status, { 'content-type': 'application/json' }).end(text);
 }

@@ -31,7 +31,7 @@ interface SceneOptions {
   readonly loginUrl?: string;
 }
 
-export const LOGIN_URL = 'http://127.0.0.1:1/login';
+const LOGIN_URL = 'http://127.0.0.1:1/login';
 
 export async function openJwtScene(options: SceneOptions = {}): Promise<JwtScene> {
   const { domains = ['acme.example'], people = [SOMEBODY], loginUrl = LOGIN_URL, ...parties } = options;

@@ -111,7 +111,7 @@ export async function openScene(options?: TestGatewayOptions): Promise<Scene> {
   };
 }
 
-export const callbackPath = ({ id }: Pick<Connection, 'id'>) => `/sso/oidc/${id}/callback`;
+const callbackPath = ({ id }: Pick<Connection, 'id'>) => `/sso/oidc/${id}/callback`;
 
 export function expectSignedIn(answer: Answer): void {
   expect({ status: answer.status, location: answer.headers.location }).toEqual({
@@ -123,7 +123,7 @@ export function expectSignedIn(answer: Answer): void {
 }
 
 /** A browser whose every request is the test's. It keeps cookies and follows nothing. */
-export class Visitor {
+class Visitor {
   readonly cookies = new Map<string, string>();
   readonly #gateway: TestGateway;
 

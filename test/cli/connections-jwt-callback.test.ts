@@ -9,11 +9,13 @@ import { createTestDatabase, type TestDatabase } from '../support/test-database.
 import { CommandLine } from './command-line.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-test-'));
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
+/** As a customer has it; where there is none, what needs it says so. */
+const OPENSSL = process.env['OPENSSL'] ?? 'openssl';
+const hasOpenssl = spawnSync(OPENSSL, ['version']).status === 0;
 
 /** Runs openssl in the test's folder and returns the file that it wrote. */
 function openssl(out: string, ...args: string[]): string {
-  execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' });
+  execFileSync(OPENSSL, args, { cwd: folder, stdio: 'ignore' });
   return readFileSync(join(folder, out), 'utf8');
 }
 

@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 
 const LAUNCH = resolve(import.meta.dirname, '..', '..', 'scripts', 'launch.js');
 
-export interface Ended {
+interface Ended {
   /** Null: ended by a signal. */
   readonly exitCode: number | null;
   readonly signal: NodeJS.Signals | null;

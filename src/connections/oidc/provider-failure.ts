@@ -33,7 +33,7 @@ export function providerFailure(error: unknown): GatewayError {
   }
   const details = detailsOf(error);
   // A fault of the answer as a whole, a member missing beside the tokens, holds the answer's body.
-  const speaksOfAnswer = 'body' in details && !('claim' in details);
+  const speaksOfAnswer = 'body' in details && !('claim' in details) && !('attribute' in details);
   if (error instanceof client.ClientError && TOKEN_FAULTS.has(error.code) && !speaksOfAnswer) {
     return new GatewayError(
       'token_invalid',

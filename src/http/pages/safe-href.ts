@@ -2,6 +2,7 @@
  * Which addresses a page may link to: http, https, mailto, and a path of this host.
  * It owns the rule for every page; who gave the address does not matter here.
  */
+import { parseUrl } from '../../parse-url.ts';
 
 // Browsers drop tabs and line breaks inside an address, strip spaces and controls around it, and read "\" as "/".
 const misread = /[\p{Cc}\p{Cf}\s\\]/u;
@@ -21,5 +22,5 @@ export function safeImageSource(address: string | undefined): string | undefined
 }
 
 function isWebAddress(address: string): boolean {
-  return /^https?:\/\/[^/]/i.test(address) && URL.canParse(address);
+  return /^https?:\/\/[^/]/i.test(address) && parseUrl(address) !== undefined;
 }
