@@ -2,6 +2,8 @@
  * The composition root: a configuration in, a running gateway out. The one file that knows all the rooms and connects
  * them; nothing else constructs what it works with.
  */
+import { insertAuditEvent } from './audit/audit-store.ts';
+import { failureTally, type FailureTally } from './audit/failure-tally.ts';
 import type { Config } from './config.ts';
 import { openConnectors } from './connections/open-connectors.ts';
 import { startChangeFeed } from './database/change-feed.ts';
@@ -84,8 +86,10 @@ async function serve(
       );
     },
   });
+  const tally = openTally(database, log);
   const parts = {
     config,
+    tally,
     database,
     feed,
     log,
@@ -116,6 +120,7 @@ async function serve(
       port,
       async close() {
         await server.stop();
+        await tally.close();
         await feed.close();
         await database.close();
       },
@@ -124,4 +129,21 @@ async function serve(
     await feed.close();
     throw error;
   }
+}
+
+/** Counts what is too much to be written one by one. A count that cannot be written is in the log. */
+function openTally(database: Database, log: Logger): FailureTally {
+  return failureTally(async ({ organizationId, code, addressBlock }, reference, count) => {
+    const reason = `${count} more within a minute from ${addressBlock}`;
+    try {
+      await database.run((db) =>
+        insertAuditEvent(db, { action: 'login.failed', code, reason, reference, organizationId }),
+      );
+    } catch (error) {
+      log.error(
+        { reference, code, count, error: describeError(error) },
+        'a count of failures was not written',
+      );
+    }
+  });
 }

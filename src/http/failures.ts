@@ -6,6 +6,7 @@ import { isNativeError } from 'node:util/types';
 import type { Request, Response } from 'express';
 import { newReference } from '../audit/audit-event.ts';
 import { recordLoginFailure } from '../audit/audit-store.ts';
+import type { FailureTally } from '../audit/failure-tally.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { findGatewayError, GatewayError, type FailureCode } from '../errors.ts';
@@ -15,13 +16,14 @@ import type { Cookies } from './cookies.ts';
 import { publicFailures } from './failure-texts.ts';
 import { renderFailurePage } from './pages/failure-page.ts';
 import type { Brand } from './pages/page.ts';
-import { wantsJson } from './request-facts.ts';
+import { addressBlock, wantsJson } from './request-facts.ts';
 
 export interface FailureParts {
   readonly config: Config;
   readonly database: Database;
   readonly cookies: Cookies;
   readonly log: Logger;
+  readonly tally: FailureTally;
 }
 
 /** A failure as it is shown. */
@@ -46,8 +48,7 @@ export async function respondWithFailure(
 ): Promise<void> {
   const { request, response } = exchange;
   const error = asGatewayError(thrown);
-  const reference = error.context.reference ?? newReference();
-  const code = await recordFailure(parts, error, reference);
+  const { code, reference } = await recordFailure(parts, error, request);
   const { status } = publicFailures[code];
   parts.log[status >= 500 ? 'error' : 'info'](
     { reference, code, organizationId: error.context.organizationId, error: describeError(error) },
@@ -86,35 +87,39 @@ function parsingFailure(thrown: unknown): GatewayError | undefined {
     : undefined;
 }
 
-/** The code to answer with, after it was written down. */
+/** The code and the reference to answer with, after the failure was written down. */
 async function recordFailure(
   parts: FailureParts,
   error: GatewayError,
-  reference: string,
-): Promise<FailureCode> {
+  request: Request,
+): Promise<{ readonly code: FailureCode; readonly reference: string }> {
   const { code, context } = error;
+  const reference = context.reference ?? newReference();
+  const shown = publicCode(code, context.isCallback);
   // While we are unavailable there is most likely nothing to write to, and nobody should wait to find out.
   const isForTrail = publicFailures[code].isSignIn && code !== 'temporarily_unavailable';
-  if (!isForTrail || context.isRecorded === true) return publicCode(code, context.isCallback);
-  const { spentTransaction } = context;
-  const spent =
-    spentTransaction === undefined
-      ? undefined
-      : {
-          organizationId: spentTransaction.organizationId,
-          digest: transactionDigest(spentTransaction.id),
-          expiresAt: transactionForgettableAt(spentTransaction),
-        };
+  if (!isForTrail || context.isRecorded === true) return { code: shown, reference };
+  const { spentTransaction, organizationId } = context;
+  if (spentTransaction === undefined) {
+    const kind = { organizationId, code, addressBlock: addressBlock(request.ip) };
+    const standsFor = parts.tally.note(kind, reference);
+    if (standsFor !== undefined) return { code: shown, reference: standsFor };
+  }
+  const spent = spentTransaction && {
+    organizationId: spentTransaction.organizationId,
+    digest: transactionDigest(spentTransaction.id),
+    expiresAt: transactionForgettableAt(spentTransaction),
+  };
   const event = { ...context, action: 'login.failed', code, reference } as const;
   try {
     const isFirst = await recordLoginFailure(parts.database, event, spent);
-    return isFirst ? publicCode(code, context.isCallback) : 'login_expired';
+    return { code: isFirst ? shown : 'login_expired', reference };
   } catch (fault) {
     parts.log.error(
       { reference, code, error: describeError(fault) },
       'a failure could not be written to the audit trail',
     );
-    return 'temporarily_unavailable';
+    return { code: 'temporarily_unavailable', reference };
   }
 }
 

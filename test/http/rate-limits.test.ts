@@ -47,8 +47,24 @@ const ASK = [
   `Content-Length: ${UNKNOWN_ADDRESS.length}`,
 ];
 
-/** As many requests as there are addresses that they are forwarded for, on one connection. */
-function attempts(
+/** So many at once do not wait for each other longer than they may. */
+const AT_ONCE = 200;
+
+/** As many requests as there are addresses that they are forwarded for. */
+async function attempts(
+  gateway: TestGateway,
+  addresses: readonly string[],
+  request: { readonly head?: readonly string[]; readonly body?: string } = {},
+): Promise<readonly RawAnswer[]> {
+  const answers: RawAnswer[] = [];
+  for (let first = 0; first < addresses.length; first += AT_ONCE) {
+    answers.push(...(await attemptsTogether(gateway, addresses.slice(first, first + AT_ONCE), request)));
+  }
+  return answers;
+}
+
+/** On one connection. */
+function attemptsTogether(
   gateway: TestGateway,
   addresses: readonly string[],
   { head = START, body = '' }: { readonly head?: readonly string[]; readonly body?: string } = {},
