@@ -46,7 +46,11 @@ export interface FailureContext {
     readonly id: string;
     readonly organizationId: string;
     readonly startedAtSeconds: number;
+    /** Digest of a callback that may be succeeding at this moment, having arrived twice. */
+    readonly callbackDigest?: Buffer | undefined;
   };
+  /** The provider would not take the code: it is not its, is over, or another request has just redeemed it. */
+  readonly isCodeRefused?: boolean;
   /** Where the person was going, as return-to.ts accepted it. */
   readonly returnTo?: string | undefined;
   /** Whether it happened where a provider sends people back to. */

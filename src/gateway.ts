@@ -109,6 +109,7 @@ async function serve(
         now,
       }),
       secrets,
+      underWay: new Set<string>(),
       now,
     },
   };

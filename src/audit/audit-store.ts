@@ -43,6 +43,8 @@ export interface SpentTransaction {
   readonly organizationId: string;
   readonly digest: Buffer;
   readonly expiresAt: Date;
+  /** Of the callback that failed, if one did. */
+  readonly failedUse: Buffer | null;
 }
 
 /**
@@ -61,8 +63,8 @@ export async function recordLoginFailure(
   const { rows } = await database.run((db) =>
     db.raw<{ rows: { first: boolean }[] }>(
       `WITH spent AS (
-         INSERT INTO single_use_tokens (organization_id, purpose, digest, expires_at)
-         SELECT id, 'login', CAST(:digest AS bytea), CAST(:expiresAt AS timestamptz)
+         INSERT INTO single_use_tokens (organization_id, purpose, digest, expires_at, failed_use)
+         SELECT id, 'login', CAST(:digest AS bytea), CAST(:expiresAt AS timestamptz), CAST(:failedUse AS bytea)
          FROM organizations WHERE id = :organizationId
          ON CONFLICT DO NOTHING RETURNING 1
        ), state AS (

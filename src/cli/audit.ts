@@ -5,6 +5,7 @@ import type { StoredAuditEvent } from '../audit/audit-event.ts';
 import { listAuditEvents, type AuditFilter } from '../audit/audit-store.ts';
 import { Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
+import { untilTold } from './serve.ts';
 import { print, showable, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 interface ListOptions {
@@ -100,11 +101,9 @@ async function printOnce(context: CommandContext, filter: AuditFilter): Promise<
 
 async function follow(context: CommandContext, filter: AuditFilter): Promise<void> {
   const stop = new AbortController();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      stop.abort();
-    });
-  }
+  void untilTold().then(() => {
+    stop.abort();
+  });
   // Ids are given before a transaction commits, so an event may appear behind one that was printed: look back a little.
   const printed = new Set<string>();
   let first = 0;

@@ -13,7 +13,6 @@ import {
   updateJwtCallbackConnection,
   updateOidcConnection,
 } from '../connections/register-connection.ts';
-import { Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { keyCommands } from './connection-keys.ts';
 import { connectionDocument, printConnection, registrationParts } from './connection-output.ts';
@@ -136,11 +135,11 @@ function updateCommand(connection: Command, terminal: Terminal): void {
       .description(
         'change what is given, and ask the provider again; sign-ins under way have to start again',
       ),
-  ).action((id: string, options: ConnectionOptions) =>
+  ).action((id: string, options: ConnectionOptions, command: Command) =>
     withDatabase(terminal, options, async (context) => {
       const current = await requireConnection(context.database, id);
       const fault = optionFault(current.kind, options, false);
-      if (fault !== undefined) throw new Refusal(`${fault}.`);
+      if (fault !== undefined) command.error(`error: ${fault}`, { exitCode: 2 });
       const parts = registrationParts(context);
       if (current.kind === 'oidc') {
         const { discoveryUrl, clientId, scope, emailClaim, clientAuth, clientSecretFile } = options;

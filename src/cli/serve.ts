@@ -36,11 +36,17 @@ export function serverCommands(program: Command, terminal: Terminal): void {
     );
 }
 
-/** Resolves at the first SIGTERM or SIGINT. A second one ends the process at once, as people expect. */
-function untilTold(): Promise<void> {
+/**
+ * Resolves at the first SIGTERM or SIGINT; a second one ends the process at once, as people expect. The listener stays: a
+ * library ends the process at a signal that nobody else listens to any more (signal-exit, by way of proper-lockfile).
+ */
+export function untilTold(): Promise<void> {
   return new Promise((resolve) => {
+    let wasTold = false;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.once(signal, () => {
+      process.on(signal, () => {
+        if (wasTold) process.kill(process.pid, 'SIGKILL');
+        wasTold = true;
         resolve();
       });
     }

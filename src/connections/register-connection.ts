@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import type { Database } from '../database/database.ts';
 import { GatewayError, Refusal } from '../errors.ts';
 import type { Organization } from '../organizations/organization.ts';
-import { guardedFetch, urlObjection, type OutboundPolicy } from '../outbound/guarded-fetch.ts';
+import { urlObjection, type OutboundPolicy } from '../outbound/guarded-fetch.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { secretPlace, type Connection, type ConnectionOf } from './connection.ts';
 import { insertConnection, updateConnection } from './connection-store.ts';
@@ -151,7 +151,7 @@ function writeKeys(
 async function settleOidc(parts: RegistrationParts, registration: OidcRegistration): Promise<OidcSettings> {
   requireUrl('--discovery-url', registration.discoveryUrl, parts.outbound);
   try {
-    return await settleOidcSettings(registration, guardedFetch(parts.outbound));
+    return await settleOidcSettings(registration, parts.outbound);
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     throw new Refusal(`The provider cannot be used: ${error.context.reason ?? error.code}.`);

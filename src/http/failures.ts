@@ -109,6 +109,7 @@ async function recordFailure(
     organizationId: spentTransaction.organizationId,
     digest: transactionDigest(spentTransaction.id),
     expiresAt: transactionForgettableAt(spentTransaction),
+    failedUse: spentTransaction.callbackDigest ?? null,
   };
   const event = { ...context, action: 'login.failed', code, reference } as const;
   try {

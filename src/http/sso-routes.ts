@@ -5,7 +5,7 @@
 import type { Request, Response } from 'express';
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import { decodeCallbackToken, verifyAgainstDecoy } from '../connections/jwt-callback/callback-token.ts';
-import { GatewayError } from '../errors.ts';
+import { GatewayError, type FailureContext } from '../errors.ts';
 import { completeLogin } from '../login/complete-login.ts';
 import type { DirectoryEntry } from '../login/directory-store.ts';
 import type { LoginTransaction } from '../login/login-transaction.ts';
@@ -46,18 +46,27 @@ export function completeOidc(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const connectionId = String(request.params['connection_id']);
     const repeated = ONCE.find((name) => Array.isArray(request.query[name]));
-    if (repeated !== undefined)
-      throw new GatewayError('malformed_request', { reason: `${repeated} comes twice` });
+    if (repeated !== undefined) {
+      const reason = `${repeated} comes twice`;
+      throw new GatewayError('malformed_request', { reason, ...(await whose(parts, connectionId)) });
+    }
     const { state } = request.query;
     const transaction = openAttempts(parts, request).find(
       (attempt) => attempt.secrets.state === state && attempt.connectionId === connectionId,
     );
     if (transaction === undefined) {
-      throw new GatewayError('login_expired', { reason: 'no attempt of this browser has this state here' });
+      const reason = 'no attempt of this browser has this state here';
+      throw new GatewayError('login_expired', { reason, ...(await whose(parts, connectionId)) });
     }
     const path = `/sso/oidc/${connectionId}/callback`;
     await complete(parts, { request, response }, { transaction, path, isProved: true });
   };
+}
+
+/** Whose connection a callback names, for the organization's own audit trail. */
+async function whose(parts: HttpParts, connectionId: string): Promise<FailureContext> {
+  const entry = await parts.login.directory.byConnection(connectionId);
+  return entry === undefined ? {} : { organizationId: entry.organization.id, connectionId };
 }
 
 /** `GET /v3/api/user/sso/{domain}/authenticate?token=` */

@@ -10,6 +10,7 @@
  *   6 use up, open the session, write the audit event  (finish-login-store.ts; one statement does 4 to 6)
  *   7 go where the person was going
  */
+import { createHash } from 'node:crypto';
 import type { Connection } from '../connections/connection.ts';
 import type { Callback } from '../connections/connector.ts';
 import type { VerifiedIdentity } from '../connections/verified-identity.ts';
@@ -45,6 +46,13 @@ export type LoginOutcome =
 /** @throws GatewayError that says which of the seven steps failed, and what the failure spends */
 export async function completeLogin(parts: LoginParts, arrival: Arrival): Promise<LoginOutcome> {
   const { transaction } = arrival;
+  // The second of two clicks must not use up at the provider what the first is about to redeem.
+  if (arrival.isProved && parts.underWay.has(transaction.id)) {
+    const { organizationId, connectionId, returnTo } = transaction;
+    const reason = 'the callback came twice at once';
+    throw new GatewayError('login_expired', { reason, organizationId, connectionId, returnTo });
+  }
+  parts.underWay.add(transaction.id);
   try {
     const connection = await requireSameConnection(parts, transaction);
     const { returnsState } = connectionKinds[connection.kind];
@@ -64,9 +72,21 @@ export async function completeLogin(parts: LoginParts, arrival: Arrival): Promis
       organizationId,
       connectionId,
       returnTo: transaction.returnTo,
-      ...(arrival.isProved ? { spentTransaction: transaction } : {}),
+      ...(arrival.isProved ? { spentTransaction: spentBy(error, arrival) } : {}),
     });
+  } finally {
+    parts.underWay.delete(transaction.id);
   }
+}
+
+function spentBy({ context }: GatewayError, { transaction, callback }: Arrival) {
+  return context.isCodeRefused === true
+    ? { ...transaction, callbackDigest: callbackDigest(callback) }
+    : transaction;
+}
+
+function callbackDigest({ url }: Callback): Buffer {
+  return createHash('sha256').update(url.search).digest();
 }
 
 async function requireSameConnection(parts: LoginParts, transaction: LoginTransaction): Promise<Connection> {
@@ -116,13 +136,17 @@ function admissionQuestion(identity: VerifiedIdentity, transaction: LoginTransac
 }
 
 /**
- * Steps 4 to 7 for an identity that was verified in this attempt.
+ * Steps 4 to 7 for an identity that was verified in this attempt, by this callback if a callback proved it.
  * @throws GatewayError
  */
 export async function signIn(
   parts: LoginParts,
   identity: VerifiedIdentity,
-  { transaction, previousDigest }: Pick<Arrival, 'transaction' | 'previousDigest'>,
+  {
+    transaction,
+    previousDigest,
+    callback,
+  }: Pick<Arrival, 'transaction' | 'previousDigest'> & Partial<Arrival>,
   sessionSecret = newSessionSecret(),
 ): Promise<LoginOutcome> {
   const digest = sessionDigest(sessionSecret);
@@ -131,6 +155,7 @@ export async function signIn(
     ...admissionQuestion(identity, transaction),
     name: identity.name ?? null,
     uses: usesOf(transaction, identity),
+    callbackDigest: callback === undefined ? null : callbackDigest(callback),
     sessionDigest: digest,
     sessionTtlSeconds: parts.sessionTtlSeconds,
     sessionIdleTtlSeconds: parts.sessionIdleTtlSeconds,

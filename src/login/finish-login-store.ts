@@ -20,6 +20,8 @@ export interface FinishLogin extends AdmissionQuestion {
   readonly sessionDigest: Buffer;
   readonly sessionTtlSeconds: number;
   readonly sessionIdleTtlSeconds: number;
+  /** Of the callback that proved the identity; null where none did. */
+  readonly callbackDigest: Buffer | null;
   /** The session that this browser had until now. */
   readonly previousDigest: Buffer | null;
 }
@@ -41,7 +43,9 @@ const FINISH = `
     FROM admission, jsonb_to_recordset(CAST(:uses AS jsonb)) AS u(purpose text, digest text, "expiresAtSeconds" float8)
     WHERE admission.answer = 'admitted'
     ORDER BY u.purpose, u.digest
-    ON CONFLICT DO NOTHING
+    -- Whoever lost a race for the code of this very callback may have failed first; nobody else can have succeeded.
+    ON CONFLICT (organization_id, purpose, digest) DO UPDATE SET failed_use = NULL
+      WHERE single_use_tokens.failed_use = CAST(:callbackDigest AS bytea)
     RETURNING purpose
   ),
   fresh AS (

@@ -9,6 +9,8 @@ export interface LoginParts {
   readonly directory: Directory;
   readonly connectors: OpenConnectors;
   readonly secrets: SecretBox;
+  /** Ids of the attempts that this process is completing. */
+  readonly underWay: Set<string>;
   /** Origin of this gateway. */
   readonly publicUrl: string;
   readonly sessionTtlSeconds: number;

@@ -51,7 +51,7 @@ describe('connection update of OpenID Connect', () => {
 
   it('refuses what only the other kind has', async () => {
     const { id } = await bench.addConnection();
-    await cli.refused(['connection', 'update', id, '--login-url', 'http://127.0.0.1'], /--login-url/);
+    await cli.misused(['connection', 'update', id, '--login-url', 'http://127.0.0.1'], /--login-url/);
     await cli.refused(['connection', 'key', 'add', id, '-'], /has no keys/, { stdin: 'PEM' });
     await cli.refused(['connection', 'key', 'remove', id, 'key', '--yes'], /has no keys/);
   });

@@ -101,7 +101,7 @@ describe('connection update of a custom JWT', () => {
       revision: 2,
     });
     await cli.refused([...update, '--login-url', 'ftp://127.0.0.1/'], /--login-url must be/);
-    await cli.refused([...update, '--client-id', 'x'], /--client-id/);
+    await cli.misused([...update, '--client-id', 'x'], /--client-id/);
   });
 
   it('takes back that an issuer or an audience is required', async () => {

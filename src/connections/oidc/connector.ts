@@ -16,6 +16,7 @@ import type {
 import { CLOCK_TOLERANCE_SECONDS, requireStrictIdToken, usableEmail } from './id-token-rules.ts';
 import { endpointOrigins, fetchProviderMetadata } from './provider-metadata.ts';
 import { providerFailure } from './provider-failure.ts';
+import { providerFetch } from './provider-fetch.ts';
 
 type OidcConnection = ConnectionOf<'oidc'>;
 
@@ -27,7 +28,13 @@ export async function openOidcConnector(
   const config = await discoverConfiguration(connection, context);
   return {
     flow: 'redirect',
-    begin: (secrets, request) => begin({ connection, config }, secrets, request),
+    async begin(secrets, request) {
+      try {
+        return await begin({ connection, config }, secrets, request);
+      } catch (error) {
+        throw providerFailure(error);
+      }
+    },
     async complete(callback, secrets) {
       try {
         return await complete({ connection, config, now: context.now }, callback, secrets);
@@ -46,7 +53,9 @@ async function discoverConfiguration(
   if (context.clientSecret === undefined) {
     throw new GatewayError('identity_provider_error', { reason: 'the client secret cannot be decrypted' });
   }
-  const metadata = await fetchProviderMetadata(settings.discoveryUrl, context.fetch);
+  const metadata = await fetchProviderMetadata(settings.discoveryUrl, context.fetch, {
+    allowPrivateNetworks: context.allowPrivateNetworks,
+  });
   const strange = endpointOrigins(metadata).filter((origin) => !settings.endpointOrigins.includes(origin));
   if (metadata.issuer !== settings.issuer || strange.length > 0) {
     throw new GatewayError('identity_provider_error', {
@@ -63,7 +72,8 @@ async function discoverConfiguration(
     { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
     authentication,
   );
-  config[client.customFetch] = (url, options) => context.fetch(url, options as RequestInit);
+  const fetch = providerFetch(context.fetch, metadata);
+  config[client.customFetch] = (url, options) => fetch(url, options as RequestInit);
   // Without this, openid-client trusts an ID token from the token endpoint whatever its signature is.
   client.enableNonRepudiationChecks(config);
   // What may be reached over http was decided where the URL was registered and is asked again by guarded-fetch.
@@ -96,8 +106,10 @@ async function complete(
   secrets: LoginSecrets,
 ): Promise<VerifiedIdentity> {
   const parameters = callback.url.searchParams;
-  if (parameters.has('error') && parameters.has('code')) {
-    throw new GatewayError('malformed_request', { reason: 'the callback has a code and an error' });
+  const [code, error] = [parameters.get('code') ?? '', parameters.get('error') ?? ''];
+  if ((code === '') === (error === '')) {
+    const found = code === '' ? 'neither a code nor an error' : 'a code and an error';
+    throw new GatewayError('malformed_request', { reason: `the callback has ${found}` });
   }
   const tokens = await client.authorizationCodeGrant(config, callback.url, {
     expectedState: secrets.state,

@@ -6,14 +6,16 @@ import * as client from 'openid-client';
 import { findGatewayError, GatewayError } from '../../errors.ts';
 
 /** Codes of openid-client that speak of the ID token or the callback rather than of the provider's answer. */
-const TOKEN_FAULTS: ReadonlySet<string | undefined> = new Set([
-  'OAUTH_JWT_CLAIM_COMPARISON_FAILED',
-  'OAUTH_JWT_TIMESTAMP_CHECK_FAILED',
-  'OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED',
-  'OAUTH_KEY_SELECTION_FAILED',
-  'OAUTH_INVALID_RESPONSE',
-  'OAUTH_UNSUPPORTED_OPERATION',
-]);
+const TOKEN_FAULTS: Readonly<Record<string, string>> = {
+  OAUTH_JWT_CLAIM_COMPARISON_FAILED: 'a claim of the ID token is not what it must be',
+  OAUTH_JWT_TIMESTAMP_CHECK_FAILED: 'the ID token is not good at this time',
+  OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED: "the subject of userinfo is not the ID token's",
+  OAUTH_KEY_SELECTION_FAILED: 'no key of the provider fits the ID token',
+  OAUTH_INVALID_RESPONSE: 'the ID token or the callback is not usable',
+  OAUTH_UNSUPPORTED_OPERATION:
+    'the ID token, or the key that it is signed with, is of a kind that is not accepted',
+  OAUTH_PARSE_ERROR: 'the ID token, or the key that it is signed with, cannot be read',
+};
 
 /** The failure to report for whatever `complete` threw. */
 export function providerFailure(error: unknown): GatewayError {
@@ -24,25 +26,20 @@ export function providerFailure(error: unknown): GatewayError {
     return new GatewayError(code, { reason: `the provider answered ${oauthErrorCode(error.error)}` }, error);
   }
   if (error instanceof client.ResponseBodyError) {
-    const code = error.error === 'invalid_grant' ? 'token_invalid' : 'identity_provider_error';
-    return new GatewayError(
-      code,
-      { reason: `the token endpoint answered ${oauthErrorCode(error.error)}` },
-      error,
-    );
+    const isCodeRefused = error.error === 'invalid_grant';
+    const reason = `the token endpoint answered ${oauthErrorCode(error.error)}`;
+    return isCodeRefused
+      ? new GatewayError('token_invalid', { reason, isCodeRefused }, error)
+      : new GatewayError('identity_provider_error', { reason }, error);
   }
   const details = detailsOf(error);
   // A fault of the answer as a whole, a member missing beside the tokens, holds the answer's body.
   const speaksOfAnswer = 'body' in details && !('claim' in details) && !('attribute' in details);
-  if (error instanceof client.ClientError && TOKEN_FAULTS.has(error.code) && !speaksOfAnswer) {
-    return new GatewayError(
-      'token_invalid',
-      { reason: tokenReason(details) ?? error.code ?? 'ID token' },
-      error,
-    );
+  const fault = error instanceof client.ClientError ? TOKEN_FAULTS[error.code ?? ''] : undefined;
+  if (fault !== undefined && !speaksOfAnswer) {
+    return new GatewayError('token_invalid', { reason: tokenReason(details) ?? fault }, error);
   }
-  const reason = error instanceof client.ClientError ? error.code : undefined;
-  return new GatewayError('identity_provider_error', { reason: reason ?? 'the answer is not usable' }, error);
+  return new GatewayError('identity_provider_error', { reason: answerReason(details) }, error);
 }
 
 /** What openid-client says of a failure beside its code; an empty object where it says nothing. */
@@ -50,6 +47,14 @@ function detailsOf(error: unknown): object {
   const cause = error instanceof client.ClientError ? error.cause : undefined;
   const details = cause instanceof Error ? cause.cause : cause;
   return typeof details === 'object' && details !== null ? details : {};
+}
+
+/** The part of the provider's answer that was wrong, for the operator. */
+function answerReason(details: object): string {
+  const named = 'attribute' in details ? details.attribute : undefined;
+  return typeof named === 'string' && /^\w{1,64}$/.test(named)
+    ? `the answer lacks ${named}, or has it of another type`
+    : 'the answer is not usable';
 }
 
 const REQUIRED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'iat', 'nonce'];

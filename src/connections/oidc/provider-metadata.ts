@@ -4,8 +4,8 @@
  */
 import { z } from 'zod';
 import { GatewayError } from '../../errors.ts';
-import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
-import { parseJsonObject } from '../../strict-json.ts';
+import { urlObjection, type GuardedFetch, type OutboundPolicy } from '../../outbound/guarded-fetch.ts';
+import { jsonAnswer } from './json-answer.ts';
 
 const WELL_KNOWN = '/.well-known/openid-configuration';
 
@@ -17,6 +17,7 @@ const metadataShape = z.looseObject({
   token_endpoint: endpoint,
   jwks_uri: endpoint,
   userinfo_endpoint: endpoint.optional(),
+  end_session_endpoint: endpoint.optional(),
   response_types_supported: z.array(z.string()).optional(),
   code_challenge_methods_supported: z.array(z.string()).optional(),
   token_endpoint_auth_methods_supported: z.array(z.string()).optional(),
@@ -38,13 +39,12 @@ const refuse = (reason: string): never => {
 export async function fetchProviderMetadata(
   discoveryUrl: string,
   fetch: GuardedFetch,
+  policy: OutboundPolicy,
 ): Promise<ProviderMetadata> {
   const issuer = issuerOf(discoveryUrl);
   const documentUrl = issuer.replace(/\/$/, '') + WELL_KNOWN;
   const response = await fetch(documentUrl, { headers: { accept: 'application/json' } });
-  if (response.status !== 200) refuse(`discovery answered with status ${response.status}`);
-  const document = parseJsonObject(new Uint8Array(await response.arrayBuffer()));
-  if (document === undefined) return refuse('the discovery document is not a JSON object');
+  const document = await jsonAnswer('discovery', response);
   const parsed = metadataShape.safeParse(document);
   if (!parsed.success) {
     const fields = parsed.error.issues.map((issue) => issue.path.join('.'));
@@ -53,6 +53,7 @@ export async function fetchProviderMetadata(
     );
   }
   requireUsable(parsed.data, issuer);
+  requireReachable(parsed.data, policy);
   return parsed.data;
 }
 
@@ -73,7 +74,31 @@ function requireUsable(metadata: ProviderMetadata, issuer: string): void {
   if (metadata.code_challenge_methods_supported?.includes('S256') === false) {
     refuse('the provider does not support PKCE with S256');
   }
+  const algorithms = metadata.id_token_signing_alg_values_supported ?? ['RS256'];
+  if (!algorithms.some((name) => ID_TOKEN_ALGORITHM.test(name))) {
+    refuse('the provider signs ID tokens with no public key (id_token_signing_alg_values_supported)');
+  }
 }
+
+/** A signature that anybody who has the client secret could have made proves nothing about who did. */
+const ID_TOKEN_ALGORITHM = /^(?:[RPE]S(?:256|384|512)|EdDSA|Ed25519|ML-DSA-\d\d)$/;
+
+/** Endpoints are held to the same rules as what an operator types. */
+function requireReachable(metadata: ProviderMetadata, policy: OutboundPolicy): void {
+  for (const name of ENDPOINTS) {
+    const url = metadata[name];
+    const objection = url === undefined ? undefined : urlObjection(url, policy);
+    if (objection !== undefined) refuse(`the ${name} of the discovery document ${objection}`);
+  }
+}
+
+const ENDPOINTS = [
+  'authorization_endpoint',
+  'token_endpoint',
+  'jwks_uri',
+  'userinfo_endpoint',
+  'end_session_endpoint',
+] as const;
 
 /** Origins of all endpoints that a sign-in sends something to, sorted. */
 export function endpointOrigins(metadata: ProviderMetadata): readonly string[] {

@@ -5,7 +5,7 @@
  */
 import { z } from 'zod';
 import { Refusal } from '../../errors.ts';
-import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
+import { guardedFetch, type OutboundPolicy } from '../../outbound/guarded-fetch.ts';
 import { endpointOrigins, fetchProviderMetadata, type ProviderMetadata } from './provider-metadata.ts';
 
 const clientAuth = z.enum(['client_secret_basic', 'client_secret_post']);
@@ -40,14 +40,14 @@ export interface OidcRegistration {
  */
 export async function settleOidcSettings(
   registration: OidcRegistration,
-  fetch: GuardedFetch,
+  policy: OutboundPolicy,
 ): Promise<OidcSettings> {
   const { discoveryUrl, clientId } = registration;
   if (clientId === '') throw new Refusal('--client-id must not be empty.');
   if (registration.emailClaim === '') throw new Refusal('--email-claim must not be empty.');
   const scope = registration.scope ?? 'openid email profile';
   if (!scope.split(' ').includes('openid')) throw new Refusal('--scope must include openid.');
-  const metadata = await fetchProviderMetadata(discoveryUrl, fetch);
+  const metadata = await fetchProviderMetadata(discoveryUrl, guardedFetch(policy), policy);
   return {
     discoveryUrl,
     clientId,

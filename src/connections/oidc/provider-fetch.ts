@@ -1,0 +1,45 @@
+/**
+ * Calls to the endpoints of one provider, for openid-client: it takes JSON of any type and spelling, and of what it cannot use
+ * it says little that helps an operator. Here an answer is read strictly, and a failure names its endpoint.
+ */
+import { GatewayError } from '../../errors.ts';
+import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
+import { member, parseJsonObject } from '../../strict-json.ts';
+import { jsonAnswer } from './json-answer.ts';
+import { providerKeys } from './provider-keys.ts';
+import type { ProviderMetadata } from './provider-metadata.ts';
+
+const refuse = (reason: string): never => {
+  throw new GatewayError('identity_provider_error', { reason });
+};
+
+export function providerFetch(fetch: GuardedFetch, metadata: ProviderMetadata): GuardedFetch {
+  const keys = providerKeys(() => fetch(metadata.jwks_uri, { headers: { accept: 'application/json' } }));
+  return async (target, options) => {
+    const url = String(target);
+    if (url === metadata.jwks_uri) return Response.json(await keys.current());
+    const response = await fetch(url, options);
+    if (url === metadata.token_endpoint) return tokenAnswer(response);
+    return Response.json(await jsonAnswer('userinfo', response));
+  };
+}
+
+/** An error response as RFC 6749 section 5.2 has it goes on to openid-client; what is neither that nor tokens does not. */
+async function tokenAnswer(response: Response): Promise<Response> {
+  const { status } = response;
+  if (status === 400 || status === 401) {
+    const body = parseJsonObject(new Uint8Array(await response.arrayBuffer()));
+    if (typeof body?.['error'] !== 'string') refuse(`the token endpoint answered with status ${status}`);
+    // Without its challenge, which would be reported in place of the error.
+    return Response.json(body, { status });
+  }
+  const tokens = await jsonAnswer('the token endpoint', response);
+  if (member(tokens, 'error') !== undefined)
+    refuse('the token endpoint answered with status 200 and an error');
+  const type = member(tokens, 'token_type');
+  if (typeof type !== 'string' || type.toLowerCase() !== 'bearer') refuse('the token type is not Bearer');
+  for (const name of ['access_token', 'id_token']) {
+    if (typeof member(tokens, name) !== 'string') refuse(`the token endpoint sent no ${name}`);
+  }
+  return Response.json(tokens);
+}

@@ -1,0 +1,93 @@
+/**
+ * The keys of one provider (RFC 7517). Whoever needs them at once fetches them once. A document that cannot be used never takes
+ * the place of one that could: the last good one serves for a day while the provider's key endpoint is in trouble.
+ *
+ * How often they are fetched is openid-client's: after five minutes, or for an unknown `kid` after one.
+ */
+import { findGatewayError, GatewayError } from '../../errors.ts';
+import { member, type JsonObject } from '../../strict-json.ts';
+import { jsonAnswer } from './json-answer.ts';
+
+const STALE_AFTER_MS = 24 * 60 * 60 * 1000;
+const MOST_KEYS = 100;
+const LONGEST_KEY_ID = 1_024;
+const SMALLEST_MODULUS_BITS = 2_048;
+const LARGEST_MODULUS_BITS = 8_192;
+
+interface KeySet {
+  readonly keys: readonly JsonObject[];
+}
+
+export interface ProviderKeys {
+  /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
+  current(): Promise<KeySet>;
+}
+
+/** @param fetchKeys asks the provider's `jwks_uri` */
+export function providerKeys(fetchKeys: () => Promise<Response>): ProviderKeys {
+  let lastGood: { readonly set: KeySet; readonly atMs: number } | undefined;
+  let fetching: Promise<KeySet> | undefined;
+  const fetchNow = async (): Promise<KeySet> => {
+    try {
+      const set = usableKeys(await jsonAnswer('the key endpoint (jwks_uri)', await fetchKeys()));
+      lastGood = { set, atMs: performance.now() };
+      return set;
+    } catch (error) {
+      const isTheirs = findGatewayError(error) !== undefined;
+      if (isTheirs && lastGood !== undefined && performance.now() - lastGood.atMs < STALE_AFTER_MS) {
+        return lastGood.set;
+      }
+      throw error;
+    }
+  };
+  return {
+    current() {
+      fetching ??= fetchNow().finally(() => {
+        fetching = undefined;
+      });
+      return fetching;
+    },
+  };
+}
+
+function usableKeys(document: JsonObject): KeySet {
+  const refuse = (reason: string): never => {
+    throw new GatewayError('identity_provider_error', { reason: `the key endpoint (jwks_uri) ${reason}` });
+  };
+  const keys = member(document, 'keys');
+  if (!Array.isArray(keys) || keys.length === 0) return refuse('has no keys');
+  if (keys.length > MOST_KEYS) refuse(`has more than ${MOST_KEYS} keys`);
+  const objects = keys.filter(
+    (key): key is JsonObject => typeof key === 'object' && key !== null && !Array.isArray(key),
+  );
+  for (const key of objects) {
+    const kid = member(key, 'kid');
+    if (typeof kid === 'string' && kid.length > LONGEST_KEY_ID) refuse('has a key with a huge kid');
+    if (modulusBits(key) > LARGEST_MODULUS_BITS)
+      refuse(`has a key of more than ${LARGEST_MODULUS_BITS} bits`);
+  }
+  return { keys: objects.filter(isVerificationKey) };
+}
+
+/** Of RSA; 0 for others. */
+function modulusBits(key: JsonObject): number {
+  const modulus = member(key, 'n');
+  return member(key, 'kty') === 'RSA' && typeof modulus === 'string' ? bitLength(modulus) : 0;
+}
+
+function bitLength(base64url: string): number {
+  const hex = Buffer.from(base64url, 'base64url').toString('hex').replace(/^0+/, '');
+  return hex === '' ? 0 : (hex.length - 1) * 4 + (32 - Math.clz32(Number.parseInt(hex.slice(0, 1), 16)));
+}
+
+/** A public key that verifies signatures. One that others may hold, or that anybody could sign for, is none. */
+function isVerificationKey(key: JsonObject): boolean {
+  if (member(key, 'kty') === 'oct' || member(key, 'd') !== undefined) return false;
+  const use = member(key, 'use');
+  const operations = member(key, 'key_ops');
+  if (use !== undefined && use !== 'sig') return false;
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify'))) return false;
+  if (member(key, 'kty') !== 'RSA') return true;
+  const exponent = member(key, 'e');
+  return modulusBits(key) >= SMALLEST_MODULUS_BITS && typeof exponent === 'string' && bitLength(exponent) > 1;
+}
