@@ -39,7 +39,9 @@ export function describeError(error: unknown): string {
 }
 
 function describeOne(error: Error): string {
-  if (error instanceof GatewayError) return `${error.name} ${error.message}`;
+  // Who tried too often is for the audit trail.
+  if (error instanceof GatewayError)
+    return `${error.name} ${error.code === 'rate_limited' ? error.code : error.message}`;
   const { code } = error as { code?: unknown };
   const named =
     typeof code === 'string' || typeof code === 'number' ? `${error.name} ${String(code)}` : error.name;

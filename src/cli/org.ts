@@ -148,7 +148,8 @@ function checked(slug: string, options: AddOptions) {
 }
 
 function isWebUrl(text: string): boolean {
-  return /^https?:\/\//.test(text) && parseUrl(text) !== undefined && !/[\s\\]/.test(text);
+  const url = /^https?:\/\//.test(text) && !/[\s\\]/.test(text) ? parseUrl(text) : undefined;
+  return url?.username === '' && url.password === '';
 }
 
 export const domainDocument = (domain: Domain) => ({

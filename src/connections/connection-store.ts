@@ -164,7 +164,8 @@ export async function setConnectionStatus(
       .update({ status, revision: db.raw('revision + 1') as unknown as number, ...touched(db) })
       .returning('*');
     if (row === undefined) throw new Refusal('The connection was removed meanwhile.');
-    if (status === 'disabled') {
+    // When it is enabled again, too: a sign-in may have finished beside the disabling.
+    if (status === 'disabled' || connection.status === 'disabled') {
       await db('sessions')
         .where({ organization_id: connection.organizationId, connection_id: connection.id })
         .delete();

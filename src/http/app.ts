@@ -178,6 +178,9 @@ function answerHeaders({ config }: HttpParts): RequestHandler {
   });
   return (request, response, next) => {
     response.set('Cache-Control', 'no-store');
+    // Nothing is ever as it was: Express would answer 304 to a condition that anything meets.
+    delete request.headers['if-none-match'];
+    delete request.headers['if-modified-since'];
     security(request, response, next);
   };
 }

@@ -40,7 +40,7 @@ export function rememberAttempt(
 }
 
 /** All attempts together, in characters: proxies refuse a header line of 8 KiB, and with it the browser. */
-const MOST_COOKIE_TEXT = 5_000;
+const MOST_COOKIE_TEXT = 7_000;
 
 /** Digest of the session that the browser has now. */
 export function currentDigest(parts: HttpParts, request: Request): Buffer | undefined {

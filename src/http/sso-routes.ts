@@ -78,14 +78,12 @@ export function completeJwtCallback(parts: HttpParts) {
     const domain = callbackDomain(request);
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
     if (domain === undefined || entry === undefined) return refuseUnknown(token);
-    const attempt = newestCallbackAttempt(parts, request, entry);
-    const connection = entry.connections.find(
-      ({ id, kind }) => kind === 'jwt-callback' && (attempt === undefined || id === attempt.connectionId),
-    );
-    if (connection === undefined && attempt === undefined) return refuseUnknown(token);
+    const attempts = callbackAttempts(parts, request, entry);
+    const connection = entry.connections.find(({ kind }) => kind === 'jwt-callback');
+    if (connection === undefined && attempts.length === 0) return refuseUnknown(token);
     const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
-    if (attempt !== undefined) {
-      await complete(parts, { request, response }, { transaction: attempt, path, isProved: false });
+    if (attempts.length > 0) {
+      await completeNewestUnspent(parts, { request, response }, { attempts, path });
     } else if (connection !== undefined) {
       const started = await runStrategy(request, response, () =>
         restartLogin(parts.login, {
@@ -103,16 +101,33 @@ export function completeJwtCallback(parts: HttpParts) {
   };
 }
 
-/** With several tabs the newest start counts. Attempts through a connection of another kind are none of this callback's. */
-function newestCallbackAttempt(
+/** Newest first. Attempts through a connection of another kind are none of this callback's. */
+function callbackAttempts(
   parts: HttpParts,
   request: Request,
   { organization, connections }: DirectoryEntry,
-): LoginTransaction | undefined {
+): readonly LoginTransaction[] {
   const others = connections.filter(({ kind }) => kind !== 'jwt-callback').map(({ id }) => id);
-  return openAttempts(parts, request).find(
+  return openAttempts(parts, request).filter(
     (attempt) => attempt.organizationId === organization.id && !others.includes(attempt.connectionId),
   );
+}
+
+/** With several tabs the newest unspent start counts; that one was spent is found by trying, which spends nothing else. */
+async function completeNewestUnspent(
+  parts: HttpParts,
+  exchange: { readonly request: Request; readonly response: Response },
+  { attempts, path }: { readonly attempts: readonly LoginTransaction[]; readonly path: string },
+): Promise<void> {
+  for (const [index, transaction] of attempts.entries()) {
+    try {
+      await complete(parts, exchange, { transaction, path, isProved: false });
+      return;
+    } catch (error) {
+      const isSpent = error instanceof GatewayError && error.code === 'login_expired';
+      if (!isSpent || index === attempts.length - 1) throw error;
+    }
+  }
 }
 
 /** Takes as long as for a known domain, and ends the same. */
@@ -125,11 +140,18 @@ function refuseUnknown(token: string): never {
   throw new GatewayError('unknown_domain', { reason: 'nobody has a custom JWT connection for it' });
 }
 
+const MOST_PARAMETERS = 100;
+
 /** @throws GatewayError `malformed_request` unless there is exactly one parameter that is, or looks like, the token */
 function tokenOf(request: Request): string {
-  const names = Object.keys(request.query).filter((name) => /^token\b/i.test(name));
-  const { token } = request.query;
-  if (names.length !== 1 || typeof token !== 'string' || token === '') {
+  // All of them: Express reads no more than the first thousand.
+  const parameters = new URL(request.originalUrl, 'http://any').searchParams;
+  if (parameters.size > MOST_PARAMETERS) {
+    throw new GatewayError('malformed_request', { reason: 'too many parameters' });
+  }
+  const names = [...parameters.keys()].filter((name) => /^token\b/i.test(name));
+  const token = parameters.get('token') ?? '';
+  if (names.length !== 1 || token === '') {
     throw new GatewayError('malformed_request', { reason: 'there must be one token' });
   }
   return token;

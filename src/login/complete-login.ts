@@ -105,7 +105,9 @@ function refusal(answer: Exclude<Admission, 'admitted'>): GatewayError {
 
 /** A protocol that returns no state proves who signed in, and neither who started nor that it was meant. */
 function needsConfirmation(transaction: LoginTransaction, identity: VerifiedIdentity): boolean {
-  const { typedEmail, isFromAnotherSite } = transaction;
+  const { typedEmail, isFromAnotherSite, startedByToken } = transaction;
+  // The token that merely started an attempt is still one that nobody asked for.
+  if (identity.singleUse.some(({ digest }) => digest === startedByToken)) return true;
   return typedEmail === undefined ? isFromAnotherSite : typedEmail !== identity.email.address;
 }
 
@@ -146,6 +148,7 @@ export async function signIn(
     transaction,
     previousDigest,
     callback,
+    isProved,
   }: Pick<Arrival, 'transaction' | 'previousDigest'> & Partial<Arrival>,
   sessionSecret = newSessionSecret(),
 ): Promise<LoginOutcome> {
@@ -155,7 +158,7 @@ export async function signIn(
     ...admissionQuestion(identity, transaction),
     name: identity.name ?? null,
     uses: usesOf(transaction, identity),
-    callbackDigest: callback === undefined ? null : callbackDigest(callback),
+    callbackDigest: isProved === true && callback !== undefined ? callbackDigest(callback) : null,
     sessionDigest: digest,
     sessionTtlSeconds: parts.sessionTtlSeconds,
     sessionIdleTtlSeconds: parts.sessionIdleTtlSeconds,
@@ -183,10 +186,10 @@ function requireSession(finished: FinishedLogin, identity: VerifiedIdentity): vo
   if (finished.answer !== 'admitted') {
     throw refusal(finished.answer).with(context);
   }
-  if (identity.singleUse.some(({ purpose }) => !finished.used.includes(purpose))) {
+  if (finished.taken.some((purpose) => purpose !== 'login')) {
     throw new GatewayError('token_replayed', { reason: 'the token was used before', ...context });
   }
-  if (!finished.used.includes('login')) {
+  if (!finished.isFresh) {
     throw new GatewayError('login_expired', { reason: 'login transaction already used', ...context });
   }
   if (finished.sessionId === null) {

@@ -28,29 +28,40 @@ export interface FinishLogin extends AdmissionQuestion {
 
 export interface FinishedLogin {
   readonly answer: Admission;
-  /** Purposes that were not used before. */
-  readonly used: readonly string[];
+  /** Purposes of what was used before. */
+  readonly taken: readonly string[];
+  /** Whether everything could be used that had to be. */
+  readonly isFresh: boolean;
   readonly sessionId: string | null;
   /** Where people of the organization land by default. */
   readonly returnUrl: string | null;
 }
 
-const FINISH = `
+/**
+ * What is used, is used all together or not at all. Whatever is taken already ends it; where somebody else takes one of them at
+ * this moment, the insertion breaks the whole statement, and another try finds it taken.
+ */
+const finishStatement = (whenTaken: string) => `
   WITH ${ADMISSION},
+  uses AS MATERIALIZED (
+    SELECT u.purpose, decode(u.digest, 'hex') AS digest, to_timestamp(u."expiresAtSeconds") AS expires_at
+    FROM jsonb_to_recordset(CAST(:uses AS jsonb)) AS u(purpose text, digest text, "expiresAtSeconds" float8)
+  ),
+  taken AS MATERIALIZED (
+    SELECT t.purpose FROM single_use_tokens t JOIN uses ON uses.purpose = t.purpose AND uses.digest = t.digest
+    WHERE t.organization_id = :organizationId
+      AND NOT coalesce(t.failed_use = CAST(:callbackDigest AS bytea), false)
+  ),
   used AS (
     INSERT INTO single_use_tokens (organization_id, purpose, digest, expires_at)
-    SELECT CAST(:organizationId AS uuid), u.purpose, decode(u.digest, 'hex'), to_timestamp(u."expiresAtSeconds")
-    FROM admission, jsonb_to_recordset(CAST(:uses AS jsonb)) AS u(purpose text, digest text, "expiresAtSeconds" float8)
-    WHERE admission.answer = 'admitted'
-    ORDER BY u.purpose, u.digest
-    -- Whoever lost a race for the code of this very callback may have failed first; nobody else can have succeeded.
-    ON CONFLICT (organization_id, purpose, digest) DO UPDATE SET failed_use = NULL
-      WHERE single_use_tokens.failed_use = CAST(:callbackDigest AS bytea)
+    SELECT CAST(:organizationId AS uuid), purpose, digest, expires_at FROM admission, uses
+    WHERE admission.answer = 'admitted' AND NOT EXISTS (SELECT FROM taken)
+    ORDER BY purpose, digest
+    ${whenTaken}
     RETURNING purpose
   ),
   fresh AS (
-    SELECT FROM admission
-    WHERE answer = 'admitted' AND (SELECT count(*) FROM used) = jsonb_array_length(CAST(:uses AS jsonb))
+    SELECT FROM admission WHERE answer = 'admitted' AND EXISTS (SELECT FROM used)
   ),
   created AS (
     INSERT INTO users (organization_id, email, name)
@@ -106,9 +117,18 @@ const FINISH = `
     ) AS happened
     ORDER BY rank
   )
-  SELECT admission.answer, ARRAY(SELECT purpose FROM used) AS used, (SELECT id FROM session) AS "sessionId",
-         (SELECT return_url FROM facts) AS "returnUrl"
+  SELECT admission.answer, ARRAY(SELECT purpose FROM taken) AS taken, EXISTS (SELECT FROM used) AS "isFresh",
+         (SELECT id FROM session) AS "sessionId", (SELECT return_url FROM facts) AS "returnUrl"
   FROM admission`;
+
+const FINISH = finishStatement('');
+/**
+ * Whoever lost a race for the code of this very callback may have failed before this success. The attempt is all that such a
+ * sign-in uses.
+ */
+const FINISH_AFTER_LOST_RACE = finishStatement(`
+    ON CONFLICT (organization_id, purpose, digest) DO UPDATE SET failed_use = NULL
+      WHERE single_use_tokens.failed_use = CAST(:callbackDigest AS bytea)`);
 
 const MOST_TRIES = 3;
 /** Serialization failure, deadlock, and a row that appeared between our look and our write. */
@@ -117,10 +137,14 @@ const WORTH_ANOTHER_TRY: ReadonlySet<string | undefined> = new Set(['40001', '40
 /** @throws GatewayError `temporarily_unavailable`; nothing was written then, or everything was */
 export async function finishLogin(database: Database, login: FinishLogin): Promise<FinishedLogin> {
   const bindings = { ...login, uses: JSON.stringify(login.uses) };
+  const statement =
+    login.callbackDigest === null
+      ? { sql: FINISH, name: 'finish-login' }
+      : { sql: FINISH_AFTER_LOST_RACE, name: 'finish-login-by-code' };
   for (let tries = 1; ; tries++) {
     try {
       const { rows } = await database.run((db) =>
-        db.raw<{ rows: FinishedLogin[] }>(FINISH, bindings).options({ name: 'finish-login' }),
+        db.raw<{ rows: FinishedLogin[] }>(statement.sql, bindings).options({ name: statement.name }),
       );
       const [row] = rows;
       if (row === undefined) throw new Error('the statement that finishes a sign-in has no answer');

@@ -22,6 +22,8 @@ const transactionShape = z.object({
   returnTo: z.string().optional(),
   /** Whether another site may have started it without the person's doing. */
   isFromAnotherSite: z.boolean(),
+  /** Digest of the token that nobody had asked for and that started it, as in SingleUse. */
+  startedByToken: z.string().optional(),
   startedAtSeconds: z.number(),
 });
 

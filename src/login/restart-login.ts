@@ -30,6 +30,7 @@ const NO_SECRETS = { state: '', nonce: '', codeVerifier: '' };
 export async function restartLogin(parts: LoginParts, token: UnsolicitedToken): Promise<StartedLogin> {
   const { organization } = token.entry;
   const { connection, domain } = token;
+  let startedByToken: string | undefined;
   try {
     const identity = await withinDeadline(async () => {
       const connector = await parts.connectors.open(connection);
@@ -41,6 +42,7 @@ export async function restartLogin(parts: LoginParts, token: UnsolicitedToken): 
       throw new GatewayError('token_replayed', { reason: 'the token was used before' });
     }
     await token.countRestart(connection.id, identity.email.address);
+    startedByToken = identity.singleUse[0]?.digest;
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     throw error.with({ organizationId: organization.id, connectionId: connection.id });
@@ -50,6 +52,7 @@ export async function restartLogin(parts: LoginParts, token: UnsolicitedToken): 
     loginHint: undefined,
     returnTo: undefined,
     isFromAnotherSite: token.isFromAnotherSite,
+    startedByToken,
   });
 }
 

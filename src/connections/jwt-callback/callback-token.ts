@@ -135,12 +135,14 @@ function requireParties(payload: JsonObject, context: CallbackTokenContext): voi
   if (settings.audience !== undefined) {
     if (!audiences.includes(settings.audience)) refuse('another audience');
   } else if (audience !== undefined) {
+    if (audiences.some((item) => typeof item !== 'string'))
+      refuse('the token names an audience that is not text');
     const here = [
       context.publicUrl,
       `${context.publicUrl}/`,
       context.callbackUrl.origin + context.callbackUrl.pathname,
     ];
-    if (!audiences.some((item) => here.includes(String(item)))) {
+    if (!audiences.some((item) => typeof item === 'string' && here.includes(item))) {
       refuse(
         'the token names an audience and none is registered; register it with connection update --audience',
       );
