@@ -47,6 +47,8 @@ class ReconnectingFeed implements ChangeFeed {
   #epoch = 0;
   #heardAtMs = -Infinity;
   #closed = false;
+  /** The connection that is being made; a stop waits for it, so that none stays behind. */
+  #connecting: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: ChangeFeedOptions) {
@@ -80,7 +82,7 @@ class ReconnectingFeed implements ChangeFeed {
     client.on('notification', ({ payload }) => {
       this.#announce(parseChange(payload));
     });
-    void this.#listen(client);
+    this.#connecting = this.#listen(client);
   }
 
   async #listen(client: pg.Client): Promise<void> {
@@ -146,6 +148,7 @@ class ReconnectingFeed implements ChangeFeed {
     const client = this.#client;
     this.#client = undefined;
     await client?.end();
+    await this.#connecting;
   }
 }
 

@@ -31,8 +31,12 @@ export interface Bends {
   readonly jwks?: (set: { readonly keys: readonly Json[] }) => unknown;
   /** Signs instead of the provider's first key; a text is an HMAC key. */
   readonly signWith?: SigningKey['privateKey'] | string;
+  /** The media type of an endpoint's answer; an empty one is left out. */
+  readonly types?: Partial<Record<Endpoint, string>>;
   /** Takes over an endpoint altogether. */
   readonly instead?: Partial<Record<Endpoint, Answering>>;
+  /** Awaited before the token endpoint answers, with whether it hands out tokens. The code is used up by then. */
+  readonly holdToken?: (isGood: boolean) => Promise<void> | undefined;
   /** A code may be used any number of times. */
   readonly takesCodesTwice?: boolean;
 }
@@ -132,9 +136,10 @@ async function answer(realm: Realm, request: IncomingMessage, response: ServerRe
     await instead(request, response);
     return;
   }
+  const { types } = provider.bend;
   switch (endpoint) {
     case 'discovery':
-      sendJson(response, 200, bent(provider.bend.discovery, goodMetadata(provider.issuer)));
+      sendGood(response, bent(provider.bend.discovery, goodMetadata(provider.issuer)), types?.discovery);
       return;
     case 'authorize':
       response.writeHead(303, { location: authorize(realm, url.searchParams).href }).end();
@@ -146,17 +151,21 @@ async function answer(realm: Realm, request: IncomingMessage, response: ServerRe
       tellUser(realm, request, response);
       return;
     case 'jwks':
-      sendJson(response, 200, bent(provider.bend.jwks, { keys: provider.keys.map(publicJwk) }));
+      sendGood(response, bent(provider.bend.jwks, { keys: provider.keys.map(publicJwk) }), types?.jwks);
   }
 }
 
 const bent = <Good>(bend: ((good: Good) => unknown) | undefined, good: Good): unknown =>
   bend === undefined ? good : bend(good);
 
-/** A text is sent as it is. */
-function sendJson(response: ServerResponse, status: number, body: unknown): void {
+const sendJson = (response: ServerResponse, status: number, body: object): void => {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+};
+
+/** What a good provider answers with status 200, perhaps bent. A text is sent as it is. */
+function sendGood(response: ServerResponse, body: unknown, type = 'application/json'): void {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
-  response.writeHead(status, { 'content-type': 'application/json' }).end(text);
+  response.writeHead(200, type === '' ? {} : { 'content-type': type }).end(text);
 }
 
 function goodMetadata(issuer: string): Json {
@@ -196,10 +205,11 @@ async function exchange(realm: Realm, request: IncomingMessage, response: Server
   const challenge = createHash('sha256')
     .update(form.get('code_verifier') ?? '')
     .digest('base64url');
-  if (
-    grant?.asked.get('code_challenge') !== challenge ||
-    grant.asked.get('redirect_uri') !== form.get('redirect_uri')
-  ) {
+  const isGood =
+    grant?.asked.get('code_challenge') === challenge &&
+    grant.asked.get('redirect_uri') === form.get('redirect_uri');
+  await provider.bend.holdToken?.(isGood);
+  if (!isGood) {
     sendJson(response, 400, { error: 'invalid_grant', error_description: 'this code is no good' });
     return;
   }
@@ -208,7 +218,7 @@ async function exchange(realm: Realm, request: IncomingMessage, response: Server
   const idToken = bent(provider.bend.idToken, makeIdToken(provider, grant));
   provider.secrets.push(accessToken, String(idToken));
   const good = { access_token: accessToken, token_type: 'Bearer', expires_in: 300, id_token: idToken };
-  sendJson(response, 200, bent(provider.bend.tokens, good));
+  sendGood(response, bent(provider.bend.tokens, good), provider.bend.types?.token);
 }
 
 function makeIdToken({ issuer, keys, bend }: EvilProvider, { email, asked }: Grant): string {
@@ -240,5 +250,5 @@ function tellUser({ provider, people }: Realm, request: IncomingMessage, respons
     sendJson(response, 401, { error: 'invalid_token' });
     return;
   }
-  sendJson(response, 200, bent(provider.bend.userinfo, userOf(email)));
+  sendGood(response, bent(provider.bend.userinfo, userOf(email)), provider.bend.types?.userinfo);
 }
