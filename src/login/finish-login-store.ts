@@ -41,7 +41,7 @@ export interface FinishedLogin {
  * What is used, is used all together or not at all. Whatever is taken already ends it; where somebody else takes one of them at
  * this moment, the insertion breaks the whole statement, and another try finds it taken.
  */
-const finishStatement = (whenTaken: string) => `
+const FINISH = `
   WITH ${ADMISSION},
   uses AS MATERIALIZED (
     SELECT u.purpose, decode(u.digest, 'hex') AS digest, to_timestamp(u."expiresAtSeconds") AS expires_at
@@ -57,7 +57,7 @@ const finishStatement = (whenTaken: string) => `
     SELECT CAST(:organizationId AS uuid), purpose, digest, expires_at FROM admission, uses
     WHERE admission.answer = 'admitted' AND NOT EXISTS (SELECT FROM taken)
     ORDER BY purpose, digest
-    ${whenTaken}
+    -- when taken
     RETURNING purpose
   ),
   fresh AS (
@@ -121,14 +121,15 @@ const finishStatement = (whenTaken: string) => `
          (SELECT id FROM session) AS "sessionId", (SELECT return_url FROM facts) AS "returnUrl"
   FROM admission`;
 
-const FINISH = finishStatement('');
 /**
  * Whoever lost a race for the code of this very callback may have failed before this success. The attempt is all that such a
  * sign-in uses.
  */
-const FINISH_AFTER_LOST_RACE = finishStatement(`
-    ON CONFLICT (organization_id, purpose, digest) DO UPDATE SET failed_use = NULL
-      WHERE single_use_tokens.failed_use = CAST(:callbackDigest AS bytea)`);
+const FINISH_AFTER_LOST_RACE = FINISH.replace(
+  '-- when taken',
+  `ON CONFLICT (organization_id, purpose, digest) DO UPDATE SET failed_use = NULL
+      WHERE single_use_tokens.failed_use = CAST(:callbackDigest AS bytea)`,
+);
 
 const MOST_TRIES = 3;
 /** Serialization failure, deadlock, and a row that appeared between our look and our write. */
