@@ -4,12 +4,16 @@
  */
 import type { FailureCode } from '../errors.ts';
 
+/** What the page's first button offers. */
+type WayOn = 'start again' | 'another address' | 'beginning';
+
 interface PublicFailure {
   readonly status: number;
   readonly sentence: string;
   readonly nextStep: string;
   /** Whether it is a failed sign-in, and so belongs into the audit trail. */
   readonly isSignIn: boolean;
+  readonly wayOn: WayOn;
 }
 
 const signIn = (status: number, sentence: string, nextStep: string): PublicFailure => ({
@@ -17,6 +21,16 @@ const signIn = (status: number, sentence: string, nextStep: string): PublicFailu
   sentence,
   nextStep,
   isSignIn: true,
+  wayOn: 'start again',
+});
+
+/** A refusal of who signed in: the same address would be refused again. */
+const account = (sentence: string): PublicFailure => ({
+  status: 403,
+  sentence,
+  nextStep: ASK_WITH_REFERENCE,
+  isSignIn: true,
+  wayOn: 'another address',
 });
 
 const request = (status: number, sentence: string, nextStep: string): PublicFailure => ({
@@ -24,6 +38,7 @@ const request = (status: number, sentence: string, nextStep: string): PublicFail
   sentence,
   nextStep,
   isSignIn: false,
+  wayOn: 'start again',
 });
 
 const INVALID_LINK = "This sign-in link isn't valid.";
@@ -58,9 +73,9 @@ export const publicFailures: Readonly<Record<FailureCode, PublicFailure>> = {
     "We don't know this company.",
     'Check the link, or start with your e-mail address.',
   ),
-  user_not_provisioned: signIn(403, 'Your account has not been set up yet.', ASK_WITH_REFERENCE),
-  user_disabled: signIn(403, NOT_ALLOWED, ASK_WITH_REFERENCE),
-  email_not_allowed: signIn(403, NOT_ALLOWED, ASK_WITH_REFERENCE),
+  user_not_provisioned: account('Your account has not been set up yet.'),
+  user_disabled: account(NOT_ALLOWED),
+  email_not_allowed: account(NOT_ALLOWED),
   access_denied: signIn(
     403,
     'The sign-in was cancelled, or refused by your company.',
@@ -71,7 +86,7 @@ export const publicFailures: Readonly<Record<FailureCode, PublicFailure>> = {
     "Your company's sign-in was changed or turned off.",
     'Start again; if it keeps happening, give your administrator this reference.',
   ),
-  organization_disabled: signIn(403, NOT_ALLOWED, ASK_WITH_REFERENCE),
+  organization_disabled: account(NOT_ALLOWED),
   identity_provider_error: signIn(502, PROVIDER, PROVIDER_NEXT),
   identity_provider_timeout: signIn(504, PROVIDER, PROVIDER_NEXT),
   rate_limited: signIn(429, 'Too many tries.', 'Wait a minute, then try again.'),
@@ -79,7 +94,10 @@ export const publicFailures: Readonly<Record<FailureCode, PublicFailure>> = {
   internal_error: request(500, UNAVAILABLE, 'Try again in a few seconds.'),
   not_signed_in: request(401, 'You are not signed in.', 'Sign in first.'),
   not_found: request(404, 'There is nothing here.', 'Check the address, or start at the beginning.'),
-  method_not_allowed: request(405, "This address can't be used like that.", 'Open it in a browser.'),
+  method_not_allowed: {
+    ...request(405, "This address can't be used like that.", 'Go back, or start at the beginning.'),
+    wayOn: 'beginning',
+  },
 };
 
 /** On the sign-in page, what is wrong with an address is said beside the field. */

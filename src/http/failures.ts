@@ -140,9 +140,14 @@ function sendProblem(response: Response, { code, reference }: ShownFailure): voi
 
 function failurePage(parts: FailureParts, request: Request, failure: ShownFailure): string {
   const { code, reference, returnTo, email } = failure;
-  const { sentence, nextStep, status } = publicFailures[code];
+  const { sentence, nextStep, wayOn } = publicFailures[code];
   const login = returnTo === undefined ? '/login' : `/login?return_to=${encodeURIComponent(returnTo)}`;
-  const actions = [{ label: status === 403 ? 'Use another address' : 'Start again', href: login }];
+  const first = {
+    'start again': { label: 'Start again', href: login },
+    'another address': { label: 'Use another address', href: login },
+    beginning: { label: 'Go to the beginning', href: '/' },
+  }[wayOn];
+  const actions = [first];
   // Somebody who used a link twice is signed in already.
   if (code === 'login_expired' || code === 'token_replayed') {
     actions.push({ label: 'Continue', href: returnTo ?? '/' });

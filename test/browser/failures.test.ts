@@ -187,5 +187,6 @@ describeInChromium('a sign-in that fails', (people) => {
     await seeHeading(page, 'The sign-in was cancelled, or refused by your company.');
     expect(await page.content()).not.toMatch(/hacked|locked|555/);
     await expectRefusal(page, 'access_denied');
+    expect(await page.getByRole('link', { name: 'Start again' }).count()).toBe(1);
   });
 });

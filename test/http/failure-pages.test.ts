@@ -1,5 +1,6 @@
 /** What a person reads when something failed: one sentence, one next step, one reference, and nothing from inside. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { setConnectionStatus } from '../../src/connections/connection-store.ts';
 import type { FailureCode } from '../../src/errors.ts';
 import { eventsAfter, expectRefusal, send, type Answer } from '../attacks/refusal.ts';
 import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';
@@ -133,7 +134,7 @@ describe('a failure page', () => {
       405,
       'method_not_allowed',
       'This address can&#39;t be used like that.',
-      AGAIN,
+      ['Go to the beginning'],
     ],
     [
       'somebody who is not signed in',
@@ -177,6 +178,16 @@ describe('a failure page', () => {
       expect(answer.body).toContain('aria-invalid="true"');
     },
   );
+
+  it('for a connection that was turned off meanwhile says to start again, with the same address', async () => {
+    const late = await addCompany(gateway, 'late');
+    const visitor = new Visitor(gateway);
+    await visitor.start('ada@late.example');
+    await setConnectionStatus(gateway.database, late.connection, 'disabled', 'test');
+    const answer = await visitor.comeBack(late, 'ada@late.example');
+    expect(answer.status).toBe(403);
+    expectPage(answer, 'Your company&#39;s sign-in was changed or turned off.', AGAIN);
+  });
 
   it('X-29 for a fault of our own says nothing of it, and the log nothing of what was broken', async () => {
     clockIsBroken = true;

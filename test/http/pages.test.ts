@@ -228,6 +228,11 @@ describe('the login page', () => {
     expect(page).toMatch(/role="status">\s*<p class="sentence">You are signed out\.</);
     expect(tagNamed(page, 'email')).not.toContain('aria-invalid');
   });
+
+  it('has the colour of danger for a problem alone, not for a notice', () => {
+    const rules = [...renderLoginPage({ brand }).matchAll(/([^{}]*)\{[^{}]*[^-]color: var\(--danger\)/g)];
+    expect(rules.map(([, selector]) => selector?.trim())).toEqual(['.problem .sentence']);
+  });
 });
 
 describe('the home page', () => {

@@ -185,7 +185,8 @@ input[aria-invalid="true"]:focus-visible { border-color: var(--danger); outline-
   font-size: .9375rem;
 }
 .problem { border-color: var(--danger-line); background: var(--danger-tint); }
-.sentence { margin-bottom: .25rem; color: var(--danger); font-weight: 600; }
+.sentence { margin-bottom: .25rem; font-weight: 600; }
+.problem .sentence { color: var(--danger); }
 
 .facts { font-size: .9375rem; }
 .facts > div {
