@@ -1,9 +1,11 @@
 /** The program as a process: what only a real standard output, a real signal and a real database folder can show. */
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { rsaKeyPair } from '../support/test-gateway.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
@@ -37,6 +39,18 @@ describe('a command', () => {
     expect(await runProcess(['org', 'show', 'acme', '--json'], env)).toMatchObject({ status: 0, stderr: '' });
     expectClearLine(await runProcess(['org', 'show', 'absent'], env), 1);
     expect(await runProcess(['org', 'show'], env)).toMatchObject({ status: 2, stdout: '' });
+  });
+
+  it('is found through links to scripts/gatehouse, wherever they are', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'gatehouse links '));
+    try {
+      await symlink(resolve(import.meta.dirname, '../../scripts/gatehouse'), join(folder, 'direct'));
+      await symlink('direct', join(folder, 'relative'));
+      const { stdout } = await promisify(execFile)(join(folder, 'relative'), ['--help'], { cwd: '/' });
+      expect(stdout).toContain('Usage: gatehouse');
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('ends with 3, says so in one line and writes nothing else anywhere', async () => {
