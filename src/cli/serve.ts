@@ -36,17 +36,20 @@ export function serverCommands(program: Command, terminal: Terminal): void {
     );
 }
 
+const ECHO_MS = 500;
+
 /**
- * Resolves at the first SIGTERM or SIGINT; a second one ends the process at once, as people expect. The listener stays: a
- * library ends the process at a signal that nobody else listens to any more (signal-exit, by way of proper-lockfile).
+ * Resolves at the first SIGTERM or SIGINT; a second one ends the process at once, as people expect, unless it is the
+ * first one's echo: npm passes Ctrl-C on to a program that has had it from the terminal. The listener stays: a library
+ * ends the process at a signal that nobody else listens to any more (signal-exit, by way of proper-lockfile).
  */
 export function untilTold(): Promise<void> {
   return new Promise((resolve) => {
-    let wasTold = false;
+    let toldAt: number | undefined;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (wasTold) process.kill(process.pid, 'SIGKILL');
-        wasTold = true;
+        toldAt ??= performance.now();
+        if (performance.now() - toldAt > ECHO_MS) process.kill(process.pid, 'SIGKILL');
         resolve();
       });
     }

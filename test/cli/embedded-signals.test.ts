@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { readConfig } from '../../src/config.ts';
 import { startGateway } from '../../src/gateway.ts';
@@ -151,9 +152,29 @@ describe('serve on the embedded database', () => {
     await beginRequest(server.port);
     void server.stop();
     await until('refused connections', async () => !(await takesConnections(server.port)));
+    await sleep(600); // what comes earlier passes for the first one's echo
     expect(await server.stop()).toMatchObject({ signal: 'SIGKILL' });
     const next = await runProcess(['org', 'list', '--json'], env);
     expect(JSON.parse(next.stdout)).toMatchObject([{ slug: 'acme' }]);
+    expect(existsSync(pidFile)).toBe(false);
+  });
+
+  it('told to stop twice at once, as npm does at Ctrl-C, stops in order', async () => {
+    const server = await startServer();
+    void server.stop('SIGINT');
+    expect(await server.stop('SIGINT')).toMatchObject({ status: 0, signal: null });
+    expect(existsSync(pidFile)).toBe(false);
+  });
+
+  it('SIGTERM to npm start ends the server in order', async () => {
+    const port = await freePort();
+    const { PATH = '', HOME = '' } = process.env;
+    const all = { PATH, HOME, ...env, PUBLIC_URL: `http://localhost:${port}`, PORT: String(port) };
+    const npm = spawn('npm', ['start'], { cwd: resolve(PROGRAM, '../../..'), env: all });
+    await until('listening', () => takesConnections(port));
+    npm.kill('SIGTERM');
+    expect(await once(npm, 'close')).toEqual([0, null]);
+    expect(await takesConnections(port)).toBe(false);
     expect(existsSync(pidFile)).toBe(false);
   });
 
