@@ -31,7 +31,8 @@ machine, and says what to try. Ctrl-C stops everything and removes what it made.
   --help   print this
 `;
 
-type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP';
+/** SIGPIPE stands for an output that nobody reads any more; Node reports that as an error of the stream. */
+type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE';
 
 interface Demo {
   readonly gateway: GatewayProcess;
@@ -156,20 +157,26 @@ async function runUntilStopped(demo: Demo, entryLinks: EntryLinks): Promise<void
   terminal.line('\nStopping ...');
 }
 
+/** Aborts at Ctrl-C and its like, and when whoever reads has seen enough, as with `| head`. */
 function listenForSignals(): AbortSignal {
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] satisfies StopSignal[]) {
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(name, () => {
       controller.abort(name);
+    });
+  }
+  // What cannot be written for any other reason cannot be told to anybody either.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => {
+      controller.abort('SIGPIPE');
     });
   }
   return controller.signal;
 }
 
 /** @returns the exit code */
-async function runDemo(isOnce: boolean): Promise<number> {
+async function runDemo(isOnce: boolean, signal: AbortSignal): Promise<number> {
   const terminal = new Terminal(process.stdout, process.env);
-  const signal = listenForSignals();
   const cleanup = new Cleanup();
   try {
     const [demo, entryLinks] = await startDemo(terminal, signal, cleanup);
@@ -197,6 +204,7 @@ function readArguments(): 'once' | 'interactive' | 'help' | undefined {
   }
 }
 
+const stop = listenForSignals();
 const mode = readArguments();
 if (mode === 'help') process.stdout.write(USAGE);
-process.exitCode = mode === undefined ? 2 : mode === 'help' ? 0 : await runDemo(mode === 'once');
+process.exitCode = mode === undefined ? 2 : mode === 'help' ? 0 : await runDemo(mode === 'once', stop);

@@ -18,9 +18,13 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 /** Runs the demonstration with every temporary file in the test's folder. */
-async function runDemo(args: readonly string[], signal?: NodeJS.Signals) {
+async function runDemo(
+  args: readonly string[],
+  options: { readonly signal?: NodeJS.Signals; readonly program?: readonly [string, ...string[]] } = {},
+) {
+  const { signal, program: [program, ...words] = ['npm', 'run', '--silent', 'demo', '--'] } = options;
   const { PATH = '', HOME = '' } = process.env;
-  const child = spawn('npm', ['run', '--silent', 'demo', '--', ...args], {
+  const child = spawn(program, [...words, ...args], {
     cwd: REPOSITORY,
     // A database of somebody's own is none of a demonstration's business.
     env: {
@@ -64,7 +68,7 @@ describe('npm run demo', () => {
   });
 
   it('says what to try, and Ctrl-C stops everything and removes what it made', async () => {
-    const { stdout } = await runDemo([], 'SIGINT');
+    const { stdout } = await runDemo([], { signal: 'SIGINT' });
     expect(stdout).toMatch(/Open http:\/\/localhost:\d+\/login and type an address/);
     for (const word of [
       'ada@acme.example',
@@ -75,6 +79,14 @@ describe('npm run demo', () => {
     ]) {
       expect(stdout).toContain(word);
     }
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  it('stops and removes what it made when its reader has seen enough', async () => {
+    const pipe = `npm run --silent demo -- --once | head -n 3; echo "status \${PIPESTATUS[0]}"`;
+    const { status, stdout, stderr } = await runDemo([], { program: ['bash', '-c', pipe] });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    expect(stdout).toMatch(/^Starting Gatehouse .*\nReady .*\n\nstatus 141\n$/);
     expect(await readdir(folder)).toEqual([]);
   });
 
