@@ -4,8 +4,10 @@
  * The first of the configured keys seals, all of them open.
  */
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Refusal } from './errors.ts';
+import { makeFolder } from './make-folder.ts';
 
 const KEY_BYTES = 32;
 const BASE64_KEY = /^[A-Za-z0-9+/_-]{43}=?$/;
@@ -25,12 +27,16 @@ export function parseSecretKeys(text: string): readonly Buffer[] | undefined {
 
 /** The key of a first try: made once in `dataDir`, readable by its owner alone, and found again afterwards. */
 function developmentKey(dataDir: string): Buffer {
-  mkdirSync(dataDir, { recursive: true });
   const file = join(dataDir, 'secret-key');
   try {
+    makeFolder(dataDir);
     writeFileSync(file, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { flag: 'wx', mode: 0o600 });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const { code = 'error' } = error as NodeJS.ErrnoException;
+    if (!existsSync(file))
+      throw new Refusal(
+        `Cannot write a key to DATA_DIR ${resolve(dataDir)} (${code}). Make it writable, or set SECRET_KEY.`,
+      );
   }
   const [key] = parseSecretKeys(readFileSync(file, 'utf8')) ?? [];
   if (key === undefined) throw new Error(`${file} does not hold a key; remove it to make a new one`);

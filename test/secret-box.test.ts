@@ -167,6 +167,13 @@ describe('the development key', () => {
     }
   });
 
+  it('says what to do where it cannot be written', () => {
+    const nowhere = { secretKeys: undefined, dataDir: '/proc/absent' };
+    expect(() => openSecretBox(nowhere)).toThrow(
+      'Cannot write a key to DATA_DIR /proc/absent (ENOENT). Make it writable, or set SECRET_KEY.',
+    );
+  });
+
   it('is not made where the configuration has keys', () => {
     openSecretBox({ secretKeys: [key(1)], dataDir: join(dataDir, 'made') });
     expect(() => statSync(file)).toThrow('ENOENT');

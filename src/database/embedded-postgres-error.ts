@@ -7,8 +7,8 @@ export class EmbeddedPostgresError extends Error {
   override readonly name = 'EmbeddedPostgresError';
 
   /** @param sentence what is wrong and, where there is one, the remedy; a full stop at its end */
-  constructor(sentence: string, cause?: unknown) {
-    super(`${sentence} ${NEXT_STEP}`, { cause });
+  constructor(sentence: string, cause?: unknown, nextStep = NEXT_STEP) {
+    super(`${sentence} ${nextStep}`, { cause });
   }
 }
 

@@ -4,7 +4,7 @@
  * membership; programs, cluster, process and mutex have their own files. Knows nothing of what is stored, and handles
  * no signals: whoever joins also releases.
  */
-import { access, mkdir, realpath } from 'node:fs/promises';
+import { access, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { accountForNewCluster, isRoot, SYSTEM_FOLDER } from './embedded-account.ts';
 import {
@@ -17,7 +17,8 @@ import {
   type NewCluster,
 } from './embedded-cluster.ts';
 import { withMutex, type Mutex } from './embedded-mutex.ts';
-import { EmbeddedPostgresError } from './embedded-postgres-error.ts';
+import { makeFolder } from '../make-folder.ts';
+import { EmbeddedPostgresError, errorCode } from './embedded-postgres-error.ts';
 import { startPostmaster, stopPostmaster } from './embedded-postmaster.ts';
 import {
   connectionTo,
@@ -63,7 +64,7 @@ const SLOWEST_RETURN_MS = 30_000;
  */
 export async function joinEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   try {
-    await mkdir(options.dataDir, { recursive: true });
+    provideDataDir(options.dataDir);
     const membership = new Membership({ ...options, dataDir: await realpath(options.dataDir) });
     const seat = await membership.join();
     let released: Promise<void> | undefined;
@@ -75,6 +76,15 @@ export async function joinEmbeddedPostgres(options: EmbeddedPostgresOptions): Pr
     if (error instanceof EmbeddedPostgresError) throw error;
     const sentence = `There is no embedded PostgreSQL in ${options.dataDir} (${String(error)}).`;
     throw new EmbeddedPostgresError(sentence, error);
+  }
+}
+
+function provideDataDir(dataDir: string): void {
+  try {
+    makeFolder(dataDir);
+  } catch (error) {
+    const sentence = `Cannot write to DATA_DIR ${dataDir} (${errorCode(error) ?? 'error'}).`;
+    throw new EmbeddedPostgresError(sentence, error, 'Make it writable, or set DATABASE_URL.');
   }
 }
 
@@ -201,7 +211,7 @@ async function begin(options: EmbeddedPostgresOptions, existing: Cluster | undef
   const packageFolder = findPackage();
   const account = existing?.account ?? (await accountForNewCluster());
   if (existing === undefined) {
-    options.onProgress?.('Preparing the embedded PostgreSQL (first start, a few seconds) ...');
+    options.onProgress?.(`Preparing the embedded PostgreSQL in ${dataDir} (first start, a few seconds) ...`);
   }
   const copiesFolder = isRoot() ? SYSTEM_FOLDER : dataDir;
   const programs = await preparePrograms(packageFolder, { account, copiesFolder });

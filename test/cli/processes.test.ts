@@ -41,6 +41,17 @@ describe('a command', () => {
     expect(await runProcess(['org', 'show'], env)).toMatchObject({ status: 2, stdout: '' });
   });
 
+  it.each(['/proc/absent', '/dev/null/data'])(
+    'ends with 3 where DATA_DIR cannot be made: %s',
+    async (folder) => {
+      const outcome = await runProcess(['org', 'list', '--json'], { DATA_DIR: folder });
+      expectClearLine(outcome, 3);
+      expect(outcome.stderr).toMatch(
+        /^Cannot write to DATA_DIR \/\w+\/\S+ \(E\w+\)\. Make it writable, or set DATABASE_URL\.\n$/,
+      );
+    },
+  );
+
   it('is found through links to scripts/gatehouse, wherever they are', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'gatehouse links '));
     try {
@@ -78,12 +89,6 @@ describe('a command', () => {
     await once(child.stdout, 'data');
     child.stdout.destroy();
     expect(await outcome).toMatchObject({ signal: null, stderr: '' });
-  });
-
-  it('ends with 3 and says why where the embedded database cannot be made', async () => {
-    const outcome = await runProcess(['org', 'list'], { DATABASE_URL: '', DATA_DIR: '/dev/null/data' });
-    expectClearLine(outcome, 3);
-    expect(outcome.stderr).toMatch(/^There is no embedded PostgreSQL in \/dev\/null\/data/);
   });
 
   it('reads .env in its folder for what the environment does not say', async () => {

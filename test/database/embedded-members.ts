@@ -7,7 +7,7 @@ import { fork, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, it } from '@jest/globals';
 import { transform } from '@swc/core';
@@ -114,13 +114,15 @@ export function openWorkshop(): Workshop {
 
 async function compileInto(folder: string): Promise<void> {
   const sources = join(REPOSITORY, 'src/database');
-  for (const name of (await readdir(sources)).filter((file) => file.startsWith('embedded-'))) {
-    const { code } = await transform(await readFile(join(sources, name), 'utf8'), {
+  const names = (await readdir(sources)).filter((file) => file.startsWith('embedded-'));
+  for (const path of [...names, '../make-folder.ts']) {
+    const name = basename(path);
+    const { code } = await transform(await readFile(join(sources, path), 'utf8'), {
       filename: name,
       jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
       module: { type: 'es6' },
     });
-    const runnable = code.replaceAll(/(from ['"]\.\/[a-z-]+)\.ts(['"])/g, '$1.js$2');
+    const runnable = code.replaceAll(/(from ['"])\.{1,2}(\/[a-z-]+)\.ts(['"])/g, '$1.$2.js$3');
     await writeFile(join(folder, name.replace(/\.ts$/, '.js')), runnable, { mode: 0o644 });
   }
   await writeFile(join(folder, 'member.js'), PROGRAM, { mode: 0o644 });

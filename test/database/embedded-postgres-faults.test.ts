@@ -190,7 +190,7 @@ describe('a refusal names the fault and the next step', () => {
     );
     expect(error).toBeInstanceOf(EmbeddedPostgresError);
     const { message } = error as EmbeddedPostgresError;
-    expect(message).toMatch(/Or set DATABASE_URL to a PostgreSQL server instead\.$/);
+    expect(message).toMatch(/[Oo]r set DATABASE_URL( to a PostgreSQL server instead)?\.$/);
     return message;
   }
 

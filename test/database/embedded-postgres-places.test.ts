@@ -148,7 +148,9 @@ describe('another account', () => {
   itUnless(closedSources, 'is told when it may not write in the data directory', async () => {
     const dataDir = workshop.newPath();
     await mkdir(dataDir);
-    await expect(workshop.joined(workshop.start(dataDir, { uid: 1 }))).rejects.toThrow('EACCES');
+    await expect(workshop.joined(workshop.start(dataDir, { uid: 1 }))).rejects.toThrow(
+      `Cannot write to DATA_DIR ${dataDir} (EACCES). Make it writable, or set DATABASE_URL.`,
+    );
   });
 });
 

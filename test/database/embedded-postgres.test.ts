@@ -56,7 +56,9 @@ describe('the first start', () => {
     const first = await workshop.joined(workshop.start(dataDir));
     await first.release();
     const second = await workshop.joined(workshop.start(dataDir));
-    expect(first.progress).toEqual(['Preparing the embedded PostgreSQL (first start, a few seconds) ...']);
+    expect(first.progress).toEqual([
+      `Preparing the embedded PostgreSQL in ${dataDir} (first start, a few seconds) ...`,
+    ]);
     expect(second.progress).toEqual([]);
   });
 
