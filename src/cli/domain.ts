@@ -2,6 +2,8 @@
 import type { Command } from 'commander';
 import { Refusal } from '../errors.ts';
 import { canonicalDomain, type DomainName } from '../organizations/domain-name.ts';
+import type { EmailAddress } from '../organizations/email-address.ts';
+import type { Organization } from '../organizations/organization.ts';
 import {
   addDomain,
   deleteDomain,
@@ -9,7 +11,7 @@ import {
   requireOrganization,
 } from '../organizations/organization-store.ts';
 import { domainDocument } from './org.ts';
-import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
+import { confirm, print, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 function checkedDomain(text: string): DomainName {
   const name = canonicalDomain(text);
@@ -22,6 +24,34 @@ export function domainCommands(program: Command, terminal: Terminal): void {
   addCommand(domain, terminal);
   listCommand(domain, terminal);
   removeCommand(domain, terminal);
+}
+
+/** The part of a canonical address after the @. */
+export function domainOf(email: EmailAddress): string {
+  return email.slice(email.lastIndexOf('@') + 1);
+}
+
+const MOST_NAMED_DOMAINS = 5;
+
+/** Says to people, not to scripts, that users with addresses at these domains cannot sign in yet. */
+export async function warnOfUnverifiedDomains(
+  { database, terminal, json }: CommandContext,
+  organization: Organization,
+  domains: Iterable<string>,
+): Promise<void> {
+  if (json) return;
+  const known = await listDomains(database, organization.id);
+  const verified = new Set<string>(
+    known.filter(({ verifiedAt }) => verifiedAt !== undefined).map(({ name }) => name),
+  );
+  const others = [...domains].filter((name) => !verified.has(name));
+  if (others.length === 0) return;
+  const { slug } = organization;
+  const names = others.slice(0, MOST_NAMED_DOMAINS).join(', ');
+  const more = others.length > MOST_NAMED_DOMAINS ? ` and ${others.length - MOST_NAMED_DOMAINS} more` : '';
+  terminal.stderr.write(
+    `Not verified for ${slug}, so nobody there can sign in yet: ${names}${more}. Run: domain add ${slug} <domain> --verified\n`,
+  );
 }
 
 function addCommand(domain: Command, terminal: Terminal): void {

@@ -7,14 +7,18 @@ import type { Command } from 'commander';
 import { GatewayError, Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { readUserRows, type UserRows } from '../users/read-user-rows.ts';
-import { insertUsers } from '../users/user-store.ts';
+import { insertUsers, type NewUser } from '../users/user-store.ts';
+import { domainOf, warnOfUnverifiedDomains } from './domain.ts';
 import { print, requireFileName, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 export function importCommand(user: Command, terminal: Terminal): void {
   user
     .command('import')
     .argument('<slug>', 'the organization')
-    .argument('<file.csv>', 'columns email and name, or - for standard input')
+    .argument(
+      '<file.csv>',
+      'columns email and name, between commas, semicolons or tabs; - for standard input',
+    )
     .option('--json', 'print JSON')
     .description(
       'add the users of a CSV file; rows that are no users are reported, the others added together',
@@ -26,9 +30,11 @@ export function importCommand(user: Command, terminal: Terminal): void {
         const rows = readUserRows(stream);
         const bar = progressBar(terminal, bytes);
         try {
-          const batches = showingProgress(rows, stream, bar);
+          const domains = new Set<string>();
+          const batches = notingDomains(showingProgress(rows, stream, bar), domains);
           const added = await insertUsers(context.database, organization, batches, context.actor);
           bar?.stop();
+          await warnOfUnverifiedDomains(context, organization, domains);
           report(context, rows, added);
         } catch (error) {
           bar?.stop();
@@ -73,17 +79,26 @@ async function* showingProgress(rows: UserRows, stream: Readable, bar: SingleBar
   }
 }
 
+async function* notingDomains(batches: AsyncIterable<readonly NewUser[]>, domains: Set<string>) {
+  for await (const batch of batches) {
+    for (const { email } of batch) domains.add(domainOf(email));
+    yield batch;
+  }
+}
+
 function report(context: CommandContext, rows: UserRows, added: number): void {
   const { refused } = rows;
   const existing = rows.count() - refused.length - added;
   const lines = [
-    `Added ${added}, there before ${existing}, refused ${refused.length} of ${rows.count()} rows.`,
+    rows.count() === 0
+      ? 'The file is empty: there is no user in it.'
+      : `Added ${added}, there before ${existing}, refused ${refused.length} of ${rows.count()} rows.`,
     ...refused.map(({ line, reason }) => `  line ${line}: ${reason}`),
   ];
   print(context, { rows: rows.count(), added, existing, refused }, lines.join('\n'));
   if (refused.length > 0) {
     throw new Refusal(
-      `${refused.length} of ${rows.count()} rows were refused; the other rows were imported.`,
+      `${refused.length} of ${rows.count()} rows were refused; ${added === 0 ? 'nothing was imported' : 'the other rows were imported'}.`,
     );
   }
 }

@@ -5,6 +5,7 @@ import { canonicalEmail, type EmailAddress } from '../organizations/email-addres
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { displayName, type User } from '../users/user.ts';
 import { deleteUser, insertUser, listUsers, requireUser, setUserEnabled } from '../users/user-store.ts';
+import { domainOf, warnOfUnverifiedDomains } from './domain.ts';
 import { importCommand } from './user-import.ts';
 import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
 
@@ -39,6 +40,7 @@ export function userCommands(program: Command, terminal: Terminal): void {
           context.actor,
         );
         print(context, asDocument(added), `Added ${added.email} to ${slug}.`);
+        await warnOfUnverifiedDomains(context, organization, [domainOf(added.email)]);
       }),
     );
   importCommand(user, terminal);

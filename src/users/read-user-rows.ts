@@ -1,5 +1,5 @@
 /**
- * Reads users from CSV: `email` and `name`, by a heading or in this order. Every row is either a user or a refusal with
+ * Reads users from CSV: `email` and `name`, by a heading or in this order, between commas, semicolons or tabs. Every row is either a user or a refusal with
  * its line and its reason; none is lost on the way.
  */
 import { pipeline, type Readable } from 'node:stream';
@@ -36,7 +36,8 @@ export function readUserRows(csv: Readable): UserRows {
   let rows = 0;
   async function* batches(): AsyncGenerator<readonly NewUser[]> {
     const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true };
-    const parser = pipeline(csv, decodeUtf8, parse(options), () => {
+    const { text, delimiter } = await findDelimiter(decodeUtf8(csv));
+    const parser = pipeline(text, parse({ ...options, delimiter }), () => {
       // What goes wrong comes out of the iteration below.
     });
     const seen = new Set<string>();
@@ -46,6 +47,7 @@ export function readUserRows(csv: Readable): UserRows {
       if (columns === undefined) {
         columns = headingColumns(record);
         if (columns !== undefined) continue;
+        refuseUnknownHeading(record);
         columns = { email: 0, name: 1 };
       }
       rows++;
@@ -72,6 +74,31 @@ export function readUserRows(csv: Readable): UserRows {
   return { batches: naming(batches()), refused, count: () => rows };
 }
 
+/** Text without a line break that is looked at for the first line's end. */
+const LONGEST_FIRST_LINE = 65_536;
+
+/** The text from its beginning, and the first delimiter of its first line: addresses and headings have none in them. */
+async function findDelimiter(
+  chunks: AsyncGenerator<string>,
+): Promise<{ readonly text: AsyncIterable<string>; readonly delimiter: string }> {
+  let head = '';
+  while (firstLine(head) === undefined && head.length < LONGEST_FIRST_LINE) {
+    const next = await chunks.next();
+    if (next.done === true) break;
+    head += next.value;
+  }
+  async function* text(): AsyncGenerator<string> {
+    yield head;
+    yield* chunks;
+  }
+  return { text: text(), delimiter: /[,;\t]/.exec(firstLine(`${head}\n`) ?? '')?.[0] ?? ',' };
+}
+
+/** The first line that is not empty, without what is in quotes; undefined while its end is missing. */
+function firstLine(text: string): string | undefined {
+  return /^[\ufeff\r\n]*([^\r\n]+)[\r\n]/.exec(text.replace(/"(?:[^"]|"")*(?:"|$)/g, '""'))?.[1];
+}
+
 /** @throws TypeError where the bytes are not UTF-8: names would be stored mangled */
 async function* decodeUtf8(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -84,12 +111,37 @@ interface Columns {
   readonly name: number | undefined;
 }
 
+/** What directories call the columns in their exports, the best first. */
+const EMAIL_HEADINGS = [
+  'email',
+  'e-mail',
+  'email address',
+  'e-mail address',
+  'mail',
+  'user principal name',
+  'userprincipalname',
+  'upn',
+];
+const NAME_HEADINGS = ['name', 'display name', 'displayname', 'full name'];
+
 /** Where the columns are, if the first row is a heading. */
 function headingColumns(record: readonly string[]): Columns | undefined {
   const headings = record.map((cell) => cell.trim().toLowerCase());
-  const email = headings.findIndex((heading) => /^e-?mail( address)?$/.test(heading));
-  const name = headings.indexOf('name');
-  return email < 0 ? undefined : { email, name: name < 0 ? undefined : name };
+  const columnOf = (names: readonly string[]): number | undefined =>
+    names.map((name) => headings.indexOf(name)).find((column) => column >= 0);
+  const email = columnOf(EMAIL_HEADINGS);
+  return email === undefined ? undefined : { email, name: columnOf(NAME_HEADINGS) };
+}
+
+const MOST_NAMED_COLUMNS = 20;
+
+/** @throws Refusal for a first row that is a heading of other columns: every row below it would be refused one by one */
+function refuseUnknownHeading(record: readonly string[]): void {
+  if (record[0]?.trim() === '' || record.some((cell) => cell.includes('@'))) return;
+  const names = record.slice(0, MOST_NAMED_COLUMNS).map((cell) => displayName(cell) ?? '?');
+  throw new Refusal(
+    `The file has no column email; its columns are: ${names.join(', ')}. Nothing was imported.`,
+  );
 }
 
 /** The user of a row, or why there is none. */
@@ -98,7 +150,7 @@ function userOf(record: readonly string[], columns: Columns): NewUser | string {
   if (email === undefined) return 'not an e-mail address';
   const text = columns.name === undefined ? undefined : record[columns.name];
   const name = displayName(text);
-  if (text !== undefined && text !== '' && name === undefined)
+  if (text !== undefined && text.trim() !== '' && name === undefined)
     return 'not a printable name of at most 200 characters';
   return { email: email.address, name };
 }
@@ -108,6 +160,7 @@ async function* naming<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item> {
   try {
     yield* items;
   } catch (error) {
+    if (error instanceof Refusal) throw error;
     if (!(error instanceof CsvError)) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') {

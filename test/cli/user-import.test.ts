@@ -25,7 +25,10 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase();
   cli = new CommandLine({ DATABASE_URL: testDatabase.url });
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
-  for (const slug of ['acme', 'brand']) await cli.json(['org', 'add', slug, '--name', slug]);
+  for (const slug of ['acme', 'brand']) {
+    await cli.json(['org', 'add', slug, '--name', slug]);
+    await cli.json(['domain', 'add', slug, `${slug}.example`, '--verified']);
+  }
 });
 beforeEach(() => testDatabase.query('DELETE FROM users'));
 afterAll(async () => {
@@ -65,6 +68,21 @@ describe('a file of users', () => {
     [
       'blank lines and blanks around names',
       '\nemail , name\n\nada@acme.example,  Ada L. \n\nalan@acme.example\n\n',
+    ],
+    ['semicolons', 'email;name\nada@acme.example;Ada L.\nalan@acme.example;\n'],
+    ['semicolons and no heading', 'ada@acme.example;Ada L.\nalan@acme.example;\n'],
+    ['tabs', 'name\temail\r\nAda L.\tada@acme.example\r\n\talan@acme.example\r\n'],
+    [
+      'semicolons behind commas in quotes',
+      '"a,b";mail;"full name"\n1;ada@acme.example;Ada L.\n2;alan@acme.example;\n',
+    ],
+    [
+      'the headings of a directory',
+      'userPrincipalName,displayName,mail\nx,Ada L.,ada@acme.example\ny, ,alan@acme.example\n',
+    ],
+    [
+      'user principal names',
+      'Display name,User principal name\nAda L.,ada@acme.example\n,alan@acme.example\n',
     ],
     ['upper case', 'EMAIL,NAME\nADA@ACME.EXAMPLE,Ada L.\nAlan@acme.example,\n'],
   ])('may have %s', async (_, stdin) => {
@@ -112,9 +130,21 @@ describe('a file of users', () => {
     expect((await events()).length).toBe(before.length + 1);
   });
 
+  it('keeps commas in names between semicolons', async () => {
+    await cli.json(IMPORT, { stdin: 'email;name\nada@acme.example;Lovelace, Ada\n' });
+    expect(await people()).toEqual([['ada@acme.example', 'Lovelace, Ada']]);
+  });
+
+  it('warns of domains that are not verified', async () => {
+    const { status, stderr } = await cli.run(IMPORT, { stdin: 'a@x.example\nb@x.example\nc@acme.example\n' });
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/^Not verified for acme, [^\n]*: x\.example\. Run: [^\n]*\n$/);
+  });
+
   it('may be empty, or have a heading alone', async () => {
     for (const stdin of ['', 'email,name\n', '\n\n']) {
       expect(await cli.json(IMPORT, { stdin })).toEqual({ rows: 0, added: 0, existing: 0, refused: [] });
+      expect((await cli.run(IMPORT, { stdin })).stdout).toBe('The file is empty: there is no user in it.\n');
     }
   });
 });
@@ -164,10 +194,12 @@ describe('rows that are no users', () => {
     expect((JSON.parse(stdout) as Report).refused.map(({ line }) => line)).toEqual([3, 5, 6, 7, 8]);
   });
 
-  it('are all of them where the columns are not told apart, and nobody gets in', async () => {
-    const semicolons = 'email;name\nada@acme.example;Ada\n';
-    const { status } = await cli.run([...IMPORT, '--json'], { stdin: semicolons });
-    expect(status).toBe(1);
+  it('may be all of them, and nothing is imported then', async () => {
+    const { status, stderr } = await cli.run(IMPORT, { stdin: 'email\nada\nalan\n' });
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: '2 of 2 rows were refused; nothing was imported.\n',
+    });
     expect(await people()).toEqual([]);
   });
 });
@@ -185,6 +217,16 @@ describe('nothing is imported', () => {
     });
     expect(await people()).toEqual([]);
     expect(await events()).toEqual(before);
+  });
+
+  it.each([
+    ['Login,Person\nada,Ada\nalan@acme.example,Alan\n', 'Login, Person'],
+    ['Login;Person\nada;Ada\n', 'Login, Person'],
+    ['Log\u202ein\tPerson\t\n', '?, Person, ?'],
+  ])('from a file whose heading has no address: %j', async (stdin, columns) => {
+    const line = `The file has no column email; its columns are: ${columns}. Nothing was imported.`;
+    await cli.refused(IMPORT, line, { stdin });
+    expect(await people()).toEqual([]);
   });
 
   it('from a file that is not there or is none', async () => {

@@ -33,6 +33,18 @@ describe('user add', () => {
     );
   });
 
+  it('warns where the domain is not a verified one of the organization, and adds the user', async () => {
+    await cli.json(['domain', 'add', 'acme', 'claimed.example']);
+    for (const domain of ['claimed.example', 'brand.example']) {
+      expect(await cli.run(['user', 'add', 'acme', `warned@${domain}`])).toEqual({
+        status: 0,
+        stdout: `Added warned@${domain} to acme.\n`,
+        stderr: `Not verified for acme, so nobody there can sign in yet: ${domain}. Run: domain add acme <domain> --verified\n`,
+      });
+      await cli.json(['user', 'remove', 'acme', `warned@${domain}`]);
+    }
+  });
+
   it('refuses a second user of the address in the same organization, and takes it in another', async () => {
     await cli.json(['user', 'add', 'acme', 'same@acme.example']);
     await cli.refused(
