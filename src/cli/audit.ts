@@ -74,7 +74,7 @@ function asDocument(event: StoredAuditEvent) {
 const HEADINGS = ['AT', 'ACTION', 'CODE', 'ORGANIZATION', 'REFERENCE', 'WHO', 'REASON'];
 
 function asRow(event: ReturnType<typeof asDocument>): readonly string[] {
-  const who = event.email ?? event.actor ?? '-';
+  const who = event.email ?? event.actor ?? event.user_id ?? '-';
   return [
     event.at,
     event.action,

@@ -135,8 +135,10 @@ function updateCommand(connection: Command, terminal: Terminal): void {
       .description(
         'change what is given, and ask the provider again; sign-ins under way have to start again',
       ),
-  ).action((id: string, options: ConnectionOptions, command: Command) =>
-    withDatabase(terminal, options, async (context) => {
+  ).action((id: string, options: ConnectionOptions, command: Command) => {
+    if (Object.keys(options).every((name) => name === 'json'))
+      command.error('error: nothing to change: give what is to be another', { exitCode: 2 });
+    return withDatabase(terminal, options, async (context) => {
       const current = await requireConnection(context.database, id);
       const fault = optionFault(current.kind, options, false);
       if (fault !== undefined) command.error(`error: ${fault}`, { exitCode: 2 });
@@ -159,8 +161,8 @@ function updateCommand(connection: Command, terminal: Terminal): void {
         context,
         await updateJwtCallbackConnection(parts, current, { ...given, publicKeyPem }),
       );
-    }),
-  );
+    });
+  });
 }
 
 function withoutUndefined<Value extends object>(

@@ -2,6 +2,7 @@
  * The command line: the list of all commands, and what their ends mean. 0 done; 1 refused, with one line on standard
  * error; 2 wrong usage; 3 the database cannot be reached.
  */
+import { existsSync, readFileSync } from 'node:fs';
 import { isNativeError } from 'node:util/types';
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config.ts';
@@ -44,6 +45,7 @@ export async function runProgram(
 ): Promise<number> {
   const program = new Command('gatehouse')
     .description('Multi-tenant single sign-on gateway')
+    .version(packageVersion(), '--version', 'print the version')
     .showHelpAfterError('(see --help)')
     .configureOutput({
       writeOut: (text) => terminal.stdout.write(text),
@@ -72,6 +74,15 @@ export async function runProgram(
   } catch (error) {
     return exitStatus(error, terminal);
   }
+}
+
+function packageVersion(): string {
+  // Seen from src/cli and from dist/src/cli.
+  for (const candidate of ['../../package.json', '../../../package.json']) {
+    const file = new URL(candidate, import.meta.url);
+    if (existsSync(file)) return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+  }
+  return 'unknown';
 }
 
 function exitStatus(error: unknown, { stderr }: Terminal): number {

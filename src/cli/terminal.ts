@@ -143,6 +143,8 @@ export function requireFileName(file: string): void {
 
 /** A secret from a file or standard input, without the line break that editors and `echo` add. */
 export async function readSecret(terminal: Terminal, file: string): Promise<string> {
+  if (file === '-' && terminal.stdin.isTTY === true)
+    terminal.stderr.write('Type or paste the secret, then Ctrl-D:\n');
   const secret = (await readInput(terminal, file)).replace(/\r?\n$/, '');
   if (secret === '' || secret.length > 4_096 || /\p{Cc}/u.test(secret)) {
     throw new Refusal(

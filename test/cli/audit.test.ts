@@ -93,6 +93,15 @@ describe('audit list', () => {
     expect(stdout).not.toContain('\u001b');
   });
 
+  it('names who signed out by the id, as the event has no address', async () => {
+    const user = '11111111-2222-4333-8444-555555555555';
+    await testDatabase.query(
+      `INSERT INTO audit_events (action, outcome, user_id, reference) VALUES ('logout', 'success', '${user}', 'AAAA-BBBB')`,
+    );
+    const { stdout } = await cli.run(['audit', 'list', '--reference', 'AAAA-BBBB']);
+    expect(stdout).toMatch(new RegExp(`logout .* ${user} `));
+  });
+
   it('W-12 keeps the events of an organization that is gone, and finds them by its id', async () => {
     const { id } = await cli.json<{ id: string }>(['org', 'add', 'gone', '--name', 'Gone']);
     await cli.json(['org', 'remove', 'gone']);

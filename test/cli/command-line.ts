@@ -95,6 +95,7 @@ function asStream(stdin: string | Buffer | Readable): Readable {
 function typeWhenAsked(screen: PassThrough, keyboard: PassThrough, text: string): void {
   screen.on('data', (chunk: string) => {
     if (chunk.includes('Type yes')) keyboard.write(text);
+    if (chunk.includes('then Ctrl-D')) keyboard.end(text);
   });
 }
 

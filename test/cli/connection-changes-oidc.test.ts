@@ -27,6 +27,14 @@ describe('connection update of OpenID Connect', () => {
     expect(await bench.storedSecret(before.id)).toBe('newer');
   });
 
+  it('asks for the secret where somebody sits at the terminal', async () => {
+    const { id } = await bench.addConnection();
+    const args = ['connection', 'update', id, '--client-secret-file', '-'];
+    const { status, stderr } = await cli.run(args, { types: 'typed\n' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: 'Type or paste the secret, then Ctrl-D:\n' });
+    expect(await bench.storedSecret(id)).toBe('typed');
+  });
+
   it('asks the provider again and changes nothing where it does not answer', async () => {
     const before = await bench.addConnection();
     const silent = `http://127.0.0.1:${await freePort()}`;

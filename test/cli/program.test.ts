@@ -35,7 +35,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['connection', 'enable', ID],
   ['connection', 'disable', ID],
   ['connection', 'remove', ID],
-  ['connection', 'update', ID],
+  ['connection', 'update', ID, '--client-id', 'c'],
   ['connection', 'key', 'add', ID, '-'],
   ['connection', 'key', 'remove', ID, 'key'],
   ['user', 'add', 'absent', 'ada@absent.example'],
@@ -105,7 +105,15 @@ describe('every command', () => {
     },
   );
 
+  it('--version prints the version of the package', async () => {
+    expect(await cli.run(['--version'])).toMatchObject({
+      status: 0,
+      stdout: expect.stringMatching(/^\d+\.\d+\.\d+\S*\n$/),
+    });
+  });
+
   it.each([
+    ['nothing to change', ['connection', 'update', ID, '--json'], /nothing to change/],
     ['an unknown command', ['nonsense'], /unknown command 'nonsense'/],
     ['an unknown command of a group', ['org', 'nonsense'], /unknown command 'nonsense'/],
     ['an unknown option', ['org', 'list', '--nonsense'], /unknown option '--nonsense'/],
