@@ -49,7 +49,10 @@ export function untilTold(): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
         toldAt ??= performance.now();
-        if (performance.now() - toldAt > ECHO_MS) process.kill(process.pid, 'SIGKILL');
+        if (performance.now() - toldAt > ECHO_MS) {
+          process.removeAllListeners(signal);
+          process.kill(process.pid, signal);
+        }
         resolve();
       });
     }

@@ -1,6 +1,7 @@
 /** The server as a process: how it ends when it is told to, and why it does not start when it should not. */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { freePort } from '../support/test-gateway.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
@@ -112,6 +113,8 @@ describe('the server', () => {
     const request = await beginRequest();
     server.kill('SIGTERM');
     await untilRefused();
+    // Sooner it is taken for the first one's echo.
+    await sleep(700);
     server.kill('SIGTERM');
     const { exitCode, signal } = await server.ended;
     expect([exitCode, signal]).toEqual([null, 'SIGTERM']);
