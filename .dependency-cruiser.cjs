@@ -21,8 +21,17 @@ module.exports = {
       name: 'nouns-know-no-surface',
       comment: 'The product is the same behind a browser, a command or a test.',
       severity: 'error',
-      from: { path: '^src/(organizations|connections|login|users|sessions|audit|outbound|database)/' },
+      from: {
+        path: '^src/(organizations|applications|connections|login|users|sessions|audit|outbound|database)/',
+      },
       to: { path: '^src/(http|cli|gateway\\.ts)' },
+    },
+    {
+      name: 'provider-knows-no-surface',
+      comment: 'What it shows people is handed in.',
+      severity: 'error',
+      from: { path: '^src/provider/' },
+      to: { path: '^src/(http|cli|login|gateway\\.ts)' },
     },
     {
       name: 'kinds-do-not-know-each-other',
@@ -40,6 +49,7 @@ module.exports = {
     only('openid-client-only-in-oidc', inPackage('openid-client'), '^src/connections/oidc/'),
     only('jsonwebtoken-only-in-jwt-callback', inPackage('jsonwebtoken'), '^src/connections/jwt-callback/'),
     only('express-only-in-http', inPackage('(express|helmet)'), '^src/http/'),
+    only('oidc-provider-only-in-provider', inPackage('oidc-provider'), '^src/provider/'),
     only('passport-in-one-file', inPackage('passport'), '^src/http/passport-login\\.ts$'),
     only('commander-only-in-cli', inPackage('commander'), '^src/cli/'),
   ],

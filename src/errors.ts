@@ -55,6 +55,8 @@ export interface FailureContext {
   readonly returnTo?: string | undefined;
   /** Whether it happened where a provider sends people back to. */
   readonly isCallback?: boolean;
+  /** Whether the answer is an error of RFC 6749 section 5.2. */
+  readonly answersOAuth?: boolean;
   /** The reference to show, where one was given before. */
   readonly reference?: string;
   /** Whether an audit event of that reference speaks of this failure already. */

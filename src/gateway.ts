@@ -2,21 +2,27 @@
  * The composition root: a configuration in, a running gateway out. The one file that knows all the rooms and connects
  * them; nothing else constructs what it works with.
  */
+import { openApplicationOrigins } from './applications/application-origins.ts';
 import { insertAuditEvent } from './audit/audit-store.ts';
 import { failureTally, type FailureTally } from './audit/failure-tally.ts';
 import type { Config } from './config.ts';
 import { openConnectors } from './connections/open-connectors.ts';
-import { startChangeFeed } from './database/change-feed.ts';
+import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { migrate, pendingMigrations } from './database/migrator.ts';
 import { Refusal } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { gatehouseCookies } from './http/cookies.ts';
 import { gracefulServer } from './http/graceful-server.ts';
+import type { HttpParts } from './http/parts.ts';
+import { providerFaces } from './http/provider-routes.ts';
 import { rateLimits } from './http/rate-limits.ts';
 import { describeError, openLog, type Logger } from './log.ts';
 import { openDirectory } from './login/directory.ts';
 import { guardedFetch } from './outbound/guarded-fetch.ts';
+import { openClientDirectory } from './provider/client-directory.ts';
+import { currentProvider } from './provider/current-provider.ts';
+import { startLogoutNotices } from './provider/logout-notices.ts';
 import { openSecretBox } from './secret-box.ts';
 
 export interface Gateway {
@@ -75,8 +81,6 @@ async function serve(
   surroundings: Surroundings & { readonly log: Logger },
 ): Promise<Gateway> {
   const { log } = surroundings;
-  const now = surroundings.now ?? Date.now;
-  const secrets = openSecretBox(config);
   const feed = startChangeFeed({
     connection: database.connection,
     onFault: (error) => {
@@ -86,33 +90,16 @@ async function serve(
       );
     },
   });
-  const tally = openTally(database, log);
-  const parts = {
-    config,
-    tally,
+  const parts = openParts(config, { database, feed }, surroundings);
+  const { tally } = parts;
+  const notices = startLogoutNotices({
     database,
     feed,
-    log,
-    cookies: gatehouseCookies(config.isHttps),
-    limits: rateLimits(config.rateLimits),
-    login: {
-      ...config,
-      database,
-      directory: openDirectory(database, feed),
-      connectors: openConnectors(secrets, {
-        fetch: guardedFetch({
-          ...config,
-          ...(surroundings.fetch === undefined ? {} : { fetch: surroundings.fetch }),
-        }),
-        allowPrivateNetworks: config.allowPrivateNetworks,
-        publicUrl: config.publicUrl,
-        now,
-      }),
-      secrets,
-      underWay: new Set<string>(),
-      now,
+    provider: parts.provider,
+    onFault: (error) => {
+      log.warn({ error: describeError(error) }, 'applications cannot be told of ended sessions now');
     },
-  };
+  });
   const server = gracefulServer((isStopping) => createApp({ ...parts, isStopping }));
   try {
     const port = await server.listen(config.port, config.host);
@@ -121,15 +108,64 @@ async function serve(
       port,
       async close() {
         await server.stop();
+        await notices.close();
         await tally.close();
         await feed.close();
         await database.close();
       },
     };
   } catch (error) {
+    await notices.close();
     await feed.close();
     throw error;
   }
+}
+
+/** All that answers requests, opened and connected. */
+function openParts(
+  config: Config,
+  { database, feed }: { readonly database: Database; readonly feed: ChangeFeed },
+  surroundings: Surroundings & { readonly log: Logger },
+): HttpParts {
+  const { log, fetch: send, now = Date.now } = surroundings;
+  const secrets = openSecretBox(config);
+  const fetch = guardedFetch({ ...config, ...(send === undefined ? {} : { fetch: send }) });
+  const cookies = gatehouseCookies(config.isHttps);
+  const { publicUrl, allowPrivateNetworks, sessionTtlSeconds } = config;
+  const parts: HttpParts = {
+    config,
+    tally: openTally(database, log),
+    database,
+    feed,
+    log,
+    cookies,
+    limits: rateLimits(config.rateLimits),
+    origins: openApplicationOrigins(database, feed),
+    provider: currentProvider(
+      {
+        database,
+        clients: openClientDirectory(database, feed, secrets),
+        secrets,
+        fetch,
+        publicUrl,
+        sessionTtlSeconds,
+        sessionCookie: cookies.sessionName,
+        // They show pages with the parts that they are one of.
+        faces: providerFaces(() => parts),
+      },
+      feed,
+    ),
+    login: {
+      ...config,
+      database,
+      directory: openDirectory(database, feed),
+      connectors: openConnectors(secrets, { fetch, allowPrivateNetworks, publicUrl, now }),
+      secrets,
+      underWay: new Set<string>(),
+      now,
+    },
+  };
+  return parts;
 }
 
 /** Counts what is too much to be written one by one. A count that cannot be written is in the log. */

@@ -15,7 +15,15 @@ const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
 /** What a sealed value is for. A value sealed for one purpose never opens for another. */
-export type SealPurpose = 'client-secret' | 'login-transaction' | 'login-confirmation';
+export type SealPurpose =
+  | 'client-secret'
+  | 'login-transaction'
+  | 'login-confirmation'
+  | 'application-secret'
+  | 'signing-key'
+  | 'id-token'
+  | 'logout-request'
+  | 'authorization-request';
 
 /** Keys from SECRET_KEY: base64 of 32 bytes each, comma separated; undefined if any is not. */
 export function parseSecretKeys(text: string): readonly Buffer[] | undefined {

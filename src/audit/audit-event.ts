@@ -10,22 +10,32 @@ export type AuditAction =
   | 'login.failed'
   | 'logout'
   | 'session.revoked'
-  | `${'organization' | 'domain' | 'connection' | 'user'}.${'added' | 'updated' | 'enabled' | 'disabled' | 'removed'}`
+  | `${'organization' | 'domain' | 'connection' | 'user' | 'application'}.${'added' | 'updated' | 'enabled' | 'disabled' | 'removed'}`
   | 'domain.verified'
   | 'connection.key_added'
   | 'connection.key_removed'
   | 'user.imported'
-  | 'user.email_changed';
+  | 'user.email_changed'
+  | 'application.signed_in'
+  | 'application.refused'
+  | 'application.signed_out'
+  | 'application.logout_notice_failed'
+  | 'signing_key.added';
+
+/** As RFC 6749 and OpenID Connect name them; applications know them already. */
+export type OAuthErrorCode = `oauth:${string}`;
 
 export interface AuditEvent {
   readonly action: AuditAction;
-  readonly code?: FailureCode | undefined;
+  /** Of a failure: ours, or the OAuth error code that an application was answered with. */
+  readonly code?: FailureCode | OAuthErrorCode | undefined;
   readonly reason?: string | undefined;
   readonly reference?: string | undefined;
   readonly organizationId?: string | undefined;
   readonly connectionId?: string | undefined;
   readonly userId?: string | undefined;
   readonly email?: string | undefined;
+  readonly clientId?: string | undefined;
   /** Who did it, for changes: `cli:<account>`. */
   readonly actor?: string | undefined;
 }

@@ -4,7 +4,7 @@
  */
 import type { Knex } from 'knex';
 import type { Database } from '../database/database.ts';
-import type { AuditAction, AuditEvent, StoredAuditEvent } from './audit-event.ts';
+import type { AuditAction, AuditEvent, OAuthErrorCode, StoredAuditEvent } from './audit-event.ts';
 import type { FailureCode } from '../errors.ts';
 
 interface AuditRow {
@@ -12,13 +12,14 @@ interface AuditRow {
   readonly at: Date;
   readonly action: AuditAction;
   readonly outcome: 'success' | 'failure';
-  readonly code: FailureCode | null;
+  readonly code: FailureCode | OAuthErrorCode | null;
   readonly reason: string | null;
   readonly reference: string | null;
   readonly organization_id: string | null;
   readonly connection_id: string | null;
   readonly user_id: string | null;
   readonly email: string | null;
+  readonly client_id: string | null;
   readonly actor: string | null;
 }
 
@@ -34,6 +35,7 @@ export async function insertAuditEvent(db: Knex, event: AuditEvent): Promise<voi
     connection_id: event.connectionId ?? null,
     user_id: event.userId ?? null,
     email: event.email ?? null,
+    client_id: event.clientId ?? null,
     actor: event.actor ?? null,
   });
 }
@@ -138,6 +140,7 @@ export async function listAuditEvents(
     connectionId: row.connection_id ?? undefined,
     userId: row.user_id ?? undefined,
     email: row.email ?? undefined,
+    clientId: row.client_id ?? undefined,
     actor: row.actor ?? undefined,
   }));
 }

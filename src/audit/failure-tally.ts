@@ -4,7 +4,7 @@
  * is written at its end.
  */
 import { LRUCache } from 'lru-cache';
-import type { FailureCode } from '../errors.ts';
+import type { AuditEvent } from './audit-event.ts';
 
 /** How many failures of one organization, code and address block are written one by one in a minute. */
 const MOST_EVENTS = 600;
@@ -14,7 +14,7 @@ const MOST_KINDS = 10_000;
 /** What failures have in common that are counted together. */
 export interface FailureKind {
   readonly organizationId: string | undefined;
-  readonly code: FailureCode;
+  readonly code: NonNullable<AuditEvent['code']>;
   /** Of the peer, as rate limits count it. */
   readonly addressBlock: string;
 }

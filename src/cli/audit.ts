@@ -67,6 +67,7 @@ function asDocument(event: StoredAuditEvent) {
     connection_id: event.connectionId ?? null,
     user_id: event.userId ?? null,
     email: event.email ?? null,
+    application: event.clientId ?? null,
     actor: event.actor ?? null,
   };
 }
@@ -74,7 +75,7 @@ function asDocument(event: StoredAuditEvent) {
 const HEADINGS = ['AT', 'ACTION', 'CODE', 'ORGANIZATION', 'REFERENCE', 'WHO', 'REASON'];
 
 function asRow(event: ReturnType<typeof asDocument>): readonly string[] {
-  const who = event.email ?? event.actor ?? event.user_id ?? '-';
+  const who = event.email ?? event.application ?? event.actor ?? event.user_id ?? '-';
   return [
     event.at,
     event.action,

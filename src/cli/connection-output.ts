@@ -37,7 +37,13 @@ export async function connectionDocument(
       scope: settings.scope,
       email_claim: settings.emailClaim,
       endpoint_origins: settings.endpointOrigins,
+      logout_returns: settings.logoutReturns,
+      max_age: settings.maxAgeSeconds ?? null,
+      required_acr: settings.requiredAcr ?? null,
+      required_amr: settings.requiredAmr ?? null,
       redirect_uri: config.publicUrl + connectionKinds.oidc.callbackPath(connection, UNUSED),
+      post_logout_redirect_uri: `${config.publicUrl}/logout/done`,
+      backchannel_logout_uri: `${config.publicUrl}/sso/oidc/${connection.id}/backchannel-logout`,
     };
   }
   const { settings } = connection;
@@ -73,7 +79,13 @@ const UNUSED = '' as Parameters<typeof connectionKinds.oidc.callbackPath>[1];
 
 /** For people: one line a member, those that the customer needs last. */
 function describeConnection(document: ConnectionDocument, heading?: string): string {
-  const needed = ['redirect_uri', 'callback_url', 'entry_url'].filter((name) => name in document);
+  const needed = [
+    'redirect_uri',
+    'post_logout_redirect_uri',
+    'backchannel_logout_uri',
+    'callback_url',
+    'entry_url',
+  ].filter((name) => name in document);
   const rest = Object.keys(document).filter(
     (name) => !needed.includes(name) && name !== 'id' && name !== 'callback_urls',
   );
@@ -94,6 +106,7 @@ function showMember(name: string, value: unknown): string {
   }
   if (name === 'keys') return (value as readonly { id: string }[]).map(({ id }) => id).join(', ');
   if (Array.isArray(value)) return value.join(', ');
+  if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '-';
 }
 

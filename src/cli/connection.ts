@@ -1,5 +1,5 @@
 /** `connection`: how an organization's people prove who they are. The rules are register-connection.ts; here is their face. */
-import { Argument, Option, type Command } from 'commander';
+import { Argument, InvalidArgumentError, Option, type Command } from 'commander';
 import type { Connection } from '../connections/connection.ts';
 import {
   deleteConnection,
@@ -25,6 +25,10 @@ interface ConnectionOptions {
   readonly scope?: string;
   readonly emailClaim?: string;
   readonly clientAuth?: 'client_secret_basic' | 'client_secret_post';
+  readonly logoutReturns?: 'yes' | 'no';
+  readonly maxAge?: number;
+  readonly requireAcr?: string;
+  readonly requireAmr?: string;
   readonly loginUrl?: string;
   readonly publicKeyFile?: string;
   readonly issuer?: string;
@@ -36,7 +40,7 @@ interface ConnectionOptions {
 const OPTIONS_OF_KIND = {
   oidc: {
     required: ['discoveryUrl', 'clientId', 'clientSecretFile'],
-    optional: ['scope', 'emailClaim', 'clientAuth'],
+    optional: ['scope', 'emailClaim', 'clientAuth', 'logoutReturns', 'maxAge', 'requireAcr', 'requireAmr'],
   },
   'jwt-callback': { required: ['loginUrl', 'publicKeyFile'], optional: ['issuer', 'audience'] },
 } as const;
@@ -63,6 +67,15 @@ function withKindOptions(command: Command): Command {
         'client_secret_post',
       ]),
     )
+    .addOption(
+      new Option(
+        '--logout-returns <yes|no>',
+        'oidc: whether the provider knows our post_logout_redirect_uri, default no',
+      ).choices(['yes', 'no']),
+    )
+    .option('--max-age <seconds>', 'oidc: longest time since the sign-in at the provider', wholeSeconds)
+    .option('--require-acr <value>', 'oidc: acr that is asked for and required; empty takes it back')
+    .option('--require-amr <value>', 'oidc: amr that is required; empty takes it back')
     .option('--login-url <url>', 'jwt-callback: where its people sign in')
     .option('--public-key-file <file>', 'jwt-callback: PEM of an RSA public key, or - for standard input')
     .option('--issuer <issuer>', 'jwt-callback: required in tokens from then on')
@@ -119,7 +132,21 @@ function addCommand(connection: Command, terminal: Terminal): void {
 async function oidcRegistration(terminal: Terminal, options: ConnectionOptions) {
   const { discoveryUrl = '', clientId = '', clientSecretFile = '-', scope, emailClaim, clientAuth } = options;
   const clientSecret = await readSecret(terminal, clientSecretFile);
-  return { discoveryUrl, clientId, clientSecret, scope, emailClaim, clientAuth };
+  return { discoveryUrl, clientId, clientSecret, scope, emailClaim, clientAuth, ...demandsOf(options) };
+}
+
+function demandsOf({ logoutReturns, maxAge, requireAcr, requireAmr }: ConnectionOptions) {
+  return {
+    logoutReturns: logoutReturns === undefined ? undefined : logoutReturns === 'yes',
+    maxAgeSeconds: maxAge,
+    requiredAcr: requireAcr,
+    requiredAmr: requireAmr,
+  };
+}
+
+function wholeSeconds(text: string): number {
+  if (!/^\d{1,8}$/.test(text)) throw new InvalidArgumentError('a number of seconds is expected');
+  return Number(text);
 }
 
 async function callbackRegistration(terminal: Terminal, options: ConnectionOptions) {
@@ -147,7 +174,10 @@ function updateCommand(connection: Command, terminal: Terminal): void {
         const { discoveryUrl, clientId, scope, emailClaim, clientAuth, clientSecretFile } = options;
         const clientSecret =
           clientSecretFile === undefined ? undefined : await readSecret(terminal, clientSecretFile);
-        const given = withoutUndefined({ discoveryUrl, clientId, scope, emailClaim, clientAuth });
+        const given = withoutUndefined({
+          ...{ discoveryUrl, clientId, scope, emailClaim, clientAuth },
+          ...demandsOf(options),
+        });
         await printConnection(
           context,
           await updateOidcConnection(parts, current, { ...given, clientSecret }),

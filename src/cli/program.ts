@@ -8,10 +8,12 @@ import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config.ts';
 import { GatewayError, Refusal } from '../errors.ts';
 import { describeError } from '../log.ts';
+import { applicationCommands } from './app.ts';
 import { auditCommands } from './audit.ts';
 import { connectionCommands } from './connection.ts';
 import { domainCommands } from './domain.ts';
 import { explainCommand } from './explain.ts';
+import { signingKeyCommands } from './keys.ts';
 import { organizationCommands } from './org.ts';
 import { serverCommands } from './serve.ts';
 import { sessionCommands } from './session.ts';
@@ -62,6 +64,8 @@ export async function runProgram(
     domainCommands,
     connectionCommands,
     userCommands,
+    applicationCommands,
+    signingKeyCommands,
     sessionCommands,
     explainCommand,
     auditCommands,

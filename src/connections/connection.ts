@@ -35,3 +35,11 @@ export type Connection = { [Kind in ConnectionKind]: ConnectionOf<Kind> }[Connec
 export function secretPlace(connection: { readonly organizationId: string; readonly id: string }): string {
   return `${connection.organizationId}/${connection.id}`;
 }
+
+/** The place of what belongs to people's sessions through a connection. */
+export function connectionPlace(of: {
+  readonly organizationId: string;
+  readonly connectionId: string;
+}): string {
+  return secretPlace({ organizationId: of.organizationId, id: of.connectionId });
+}

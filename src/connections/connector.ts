@@ -4,7 +4,7 @@
  * nothing before or after the flow calls it.
  */
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
-import type { VerifiedIdentity } from './verified-identity.ts';
+import type { SingleUse, VerifiedIdentity } from './verified-identity.ts';
 
 /** A browser is sent away to sign in and comes back. */
 export interface RedirectConnector {
@@ -12,7 +12,34 @@ export interface RedirectConnector {
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
   begin(secrets: LoginSecrets, request: LoginRequest): Promise<Redirect>;
   /** @throws GatewayError tagged with what was wrong; nothing it says is shown to the public */
-  complete(callback: Callback, secrets: LoginSecrets): Promise<VerifiedIdentity>;
+  complete(callback: Callback, secrets: LoginSecrets, demands?: LoginDemands): Promise<VerifiedIdentity>;
+  /** Where to send a browser so that its session at the provider ends, too; undefined if the provider has no such place. */
+  readonly endSession?: (end: ProviderSessionEnd) => Redirect | undefined;
+  /**
+   * Reads a provider's word that a session of its own has ended (OpenID Connect Back-Channel Logout 1.0).
+   * @throws GatewayError `token_invalid`
+   */
+  readonly verifyLogoutToken?: (token: string) => Promise<EndedProviderSession>;
+}
+
+/** A session at a provider that is to end because ours did. */
+export interface ProviderSessionEnd {
+  /** The ID token that it began with, if it was kept. */
+  readonly idToken: string | undefined;
+  /** Where the provider sends the browser back, if it is known to do that. */
+  readonly returnUrl: URL;
+  /** Comes back with the browser. */
+  readonly state: string | undefined;
+  /** Whether it has to come back: if not, the provider's own page is a good end. */
+  readonly mustReturn: boolean;
+}
+
+/** Sessions at a provider that have ended: one of them, or all of a person's. */
+export interface EndedProviderSession {
+  readonly issuer: string;
+  readonly subject: string | undefined;
+  readonly sessionId: string | undefined;
+  readonly use: SingleUse;
 }
 
 /** Made for one sign-in before any kind runs; base64url of 32 random bytes each. */
@@ -28,6 +55,16 @@ export interface LoginRequest {
   readonly callbackUrl: URL;
   /** The address that the person typed, to spare them typing it again. */
   readonly loginHint: string | undefined;
+  /** Longest time since the person signed in at the provider, in seconds; 0: they have to do it now. */
+  readonly longestAgeSeconds?: number | undefined;
+}
+
+/** What a sign-in must be beside genuine. A protocol that cannot say when or how somebody signed in does not look at it. */
+export interface LoginDemands {
+  /** Longest time since the person signed in at the provider, in seconds, when the attempt was started. */
+  readonly longestAgeSeconds: number | undefined;
+  /** Seconds since the epoch. */
+  readonly startedAtSeconds: number;
 }
 
 /** Where to send the browser. */

@@ -11,10 +11,22 @@ declare const verified: unique symbol;
 
 /** A use that must not happen twice. The digest is base64url of 32 bytes. */
 export interface SingleUse {
-  readonly purpose: 'jwt-callback-token' | 'jwt-id';
+  readonly purpose: 'jwt-callback-token' | 'jwt-id' | 'logout-token';
   readonly digest: string;
   /** Seconds since the epoch after which nothing would accept the token any more. */
   readonly expiresAtSeconds: number;
+}
+
+/** What the provider said of its own session with the person. */
+interface ProviderSession {
+  /** Its name for it (`sid`). */
+  readonly id: string | undefined;
+  /** The ID token, where the provider can be asked to end the session by showing it. */
+  readonly idToken: string | undefined;
+  /** Seconds since the epoch after which no session of ours may go on, if the provider says so (`session_expiry`). */
+  readonly expiresAtSeconds: number | undefined;
+  /** How the person proved who they are there (RFC 8176). */
+  readonly authenticationMethods: readonly string[];
 }
 
 interface Identity {
@@ -27,6 +39,7 @@ interface Identity {
   readonly email: ParsedEmail;
   readonly name: string | undefined;
   readonly singleUse: readonly SingleUse[];
+  readonly providerSession: ProviderSession | undefined;
 }
 
 export type VerifiedIdentity = Identity & { readonly [verified]: true };
@@ -37,6 +50,7 @@ export interface VerifiedClaims {
   readonly email: unknown;
   readonly name: unknown;
   readonly singleUse?: readonly SingleUse[];
+  readonly providerSession?: ProviderSession;
 }
 
 /** Longest subject in ASCII characters (OpenID Connect Core, section 2). */
@@ -59,6 +73,7 @@ export function verifiedIdentity(connection: Connection, claims: VerifiedClaims)
     email,
     name: displayName(claims.name),
     singleUse: claims.singleUse ?? [],
+    providerSession: claims.providerSession,
   });
 }
 

@@ -13,9 +13,9 @@ const HEARTBEAT_MS = 250;
 const SILENCE_LIMIT_MS = 750;
 const RECONNECT_MS = 200;
 
-const changeShape = z.object({ table: z.string(), organizationId: z.string(), key: z.string() });
+const changeShape = z.object({ table: z.string(), organizationId: z.string().nullable(), key: z.string() });
 
-/** One changed row: its table, the organization it belongs to, and the key it is looked up by. */
+/** One changed row: its table, the organization it belongs to if it belongs to one, and the key it is looked up by. */
 export type Change = z.infer<typeof changeShape>;
 
 export interface ChangeFeed {

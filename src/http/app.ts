@@ -17,10 +17,12 @@ import { showLive, showReady } from './health-routes.ts';
 import { confirmLogin, showConfirmPage } from './confirm-routes.ts';
 import { showLoginPage, startFromAddress } from './login-routes.ts';
 import { styleSource } from './pages/page.ts';
-import type { HttpParts } from './parts.ts';
+import type { AppParts, HttpParts } from './parts.ts';
+import { serveOpenIdProvider } from './provider-routes.ts';
 import { isFromOurPages, prefetchStatus } from './request-facts.ts';
 import { completeJwtCallback, completeOidc, startFromEntryLink } from './sso-routes.ts';
-import { showHome, showSession, signOut, verifyForProxy } from './session-routes.ts';
+import { endOwn, showHome, showSession, verifyForProxy } from './session-routes.ts';
+import { endByProviderToken, finishSignOut, signOut, SIGNED_OUT_PATH } from './sign-out-routes.ts';
 
 /**
  * Who may use a route. `look`: anybody, it changes nothing. `attempt`: anybody, counted, a step of a sign-in that looking
@@ -34,10 +36,12 @@ interface Route {
   readonly access: Access;
   /** A failure here may not show whether a domain is known. */
   readonly isCallback?: boolean;
+  /** It is a program that asks, and it understands the errors of RFC 6749 section 5.2. */
+  readonly answersOAuth?: boolean;
   readonly handle: (request: Request, response: Response) => void | Promise<void>;
 }
 
-function routes(parts: HttpParts): readonly Route[] {
+function routes(parts: AppParts): readonly Route[] {
   return [
     { method: 'get', path: '/', access: 'look', handle: showHome(parts) },
     { method: 'get', path: '/login', access: 'look', handle: showLoginPage(parts) },
@@ -61,13 +65,22 @@ function routes(parts: HttpParts): readonly Route[] {
     },
     { method: 'get', path: '/session', access: 'look', handle: showSession(parts) },
     { method: 'post', path: '/logout', access: 'own pages', handle: signOut(parts) },
+    { method: 'post', path: '/sessions/end', access: 'own pages', handle: endOwn(parts) },
+    { method: 'get', path: SIGNED_OUT_PATH, access: 'look', handle: finishSignOut(parts) },
+    {
+      method: 'post',
+      path: '/sso/oidc/:connection_id/backchannel-logout',
+      access: 'attempt',
+      answersOAuth: true,
+      handle: endByProviderToken(parts),
+    },
     { method: 'get', path: '/auth/verify', access: 'look', handle: verifyForProxy(parts) },
     { method: 'get', path: '/health/live', access: 'look', handle: showLive },
     { method: 'get', path: '/health/ready', access: 'look', handle: showReady(parts) },
   ];
 }
 
-export function createApp(parts: HttpParts): Express {
+export function createApp(parts: AppParts): Express {
   const app = express();
   app.set('query parser', 'simple');
   app.set('case sensitive routing', true);
@@ -91,6 +104,8 @@ export function createApp(parts: HttpParts): Express {
       throw new GatewayError('method_not_allowed', { allowedMethods });
     });
   }
+  // Applications prove who they are, and a person's session is only looked at: the protocol says how, not a line here.
+  app.use('/oidc', serveOpenIdProvider(parts));
   app.get('/favicon.ico', (_request, response) => {
     response.status(204).end();
   });
@@ -140,8 +155,8 @@ function handler(route: Route): RequestHandler {
     try {
       await route.handle(request, response);
     } catch (error) {
-      if (!(error instanceof GatewayError) || route.isCallback !== true) throw error;
-      throw error.with({ isCallback: true });
+      if (!(error instanceof GatewayError)) throw error;
+      throw error.with({ isCallback: route.isCallback === true, answersOAuth: route.answersOAuth === true });
     }
   };
 }

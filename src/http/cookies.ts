@@ -9,6 +9,7 @@ const SAFE_VALUE = /^[A-Za-z0-9._-]+$/;
 const ATTEMPT_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 export interface Cookies {
+  readonly sessionName: string;
   session(request: Request): string | undefined;
   setSession(response: Response, secret: string, ttlSeconds: number): void;
   clearSession(response: Response): void;
@@ -36,6 +37,7 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
     response.clearCookie(name, options);
   };
   return {
+    sessionName: names.session,
     session: (request) => readCookies(request).get(names.session),
     setSession(response, secret, ttlSeconds) {
       set(response, names.session, secret, ttlSeconds);

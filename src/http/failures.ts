@@ -66,6 +66,10 @@ export async function respondWithFailure(
   if (allowedMethods !== undefined) response.set('Allow', allowedMethods.join(', '));
   response.status(status);
   const { returnTo, email } = error.context;
+  if (error.context.answersOAuth === true) {
+    sendOAuthError(response, { code, reference });
+    return;
+  }
   const failure = { code, reference, returnTo, email };
   if (wantsJson(request)) sendProblem(response, failure);
   else response.type('html').send(render?.(failure) ?? failurePage(parts, request, failure));
@@ -136,6 +140,15 @@ function sendProblem(response: Response, { code, reference }: ShownFailure): voi
     .send(
       JSON.stringify({ type: `urn:gatehouse:problem:${code}`, title: sentence, status, code, reference }),
     );
+}
+
+/** Whatever is wrong with what was sent is one error; the reference says the rest to an operator. */
+function sendOAuthError(response: Response, { code, reference }: ShownFailure): void {
+  const { status } = publicFailures[code];
+  const isTheirs = status < 500 && status !== 429;
+  response
+    .status(isTheirs ? 400 : status)
+    .json({ error: isTheirs ? 'invalid_request' : 'temporarily_unavailable', code, reference });
 }
 
 function failurePage(parts: FailureParts, request: Request, failure: ShownFailure): string {

@@ -1,7 +1,7 @@
 /** What a load balancer asks: is the process there, and can it sign people in. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Request, Response } from 'express';
-import type { HttpParts } from './parts.ts';
+import type { AppParts } from './parts.ts';
 
 const PATIENCE_MS = 1_900;
 
@@ -11,7 +11,7 @@ export function showLive(_request: Request, response: Response): void {
 }
 
 /** `GET /health/ready`: 503 while the database is away or the process is stopping; says which part is not ready. */
-export function showReady(parts: HttpParts) {
+export function showReady(parts: AppParts) {
   return async (_request: Request, response: Response): Promise<void> => {
     const answer = parts.database
       .run((db) => db.raw('SELECT 1'))

@@ -21,7 +21,7 @@ const text = (value: unknown): string | undefined =>
 export function showLoginPage(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const { login_hint: hint, signed_out: signedOut } = request.query;
-    const returnTo = returnToOf(parts, request.query['return_to']);
+    const returnTo = await returnToOf(parts, request.query['return_to']);
     const session = await currentSession(parts, request);
     response.type('html').send(
       renderLoginPage({
@@ -39,9 +39,11 @@ export function showLoginPage(parts: HttpParts) {
 export function startFromAddress(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const body = fieldsOf(request.body);
-    const returnTo = returnToOf(parts, body['return_to']);
+    const returnTo = await returnToOf(parts, body['return_to']);
     try {
-      const { redirectUrl } = await runStrategy(request, response, () => start(parts, request, response));
+      const { redirectUrl } = await runStrategy(request, response, () =>
+        start(parts, { request, response }, returnTo),
+      );
       if (wantsJson(request)) response.json({ redirect_url: redirectUrl.href });
       else seeOther(response, redirectUrl.href);
     } catch (error) {
@@ -55,7 +57,11 @@ export function startFromAddress(parts: HttpParts) {
   };
 }
 
-async function start(parts: HttpParts, request: Request, response: Response): Promise<StartedLogin> {
+async function start(
+  parts: HttpParts,
+  { request, response }: { readonly request: Request; readonly response: Response },
+  returnTo: string | undefined,
+): Promise<StartedLogin> {
   const fields = fieldsOf(request.body);
   const isForeign = isFromAnotherSite(request, parts.config.publicUrl);
   try {
@@ -64,7 +70,7 @@ async function start(parts: HttpParts, request: Request, response: Response): Pr
       // An address that another site sent was not typed by anybody that we know of.
       route: isForeign ? { ...route, email: undefined } : route,
       loginHint: route.email,
-      returnTo: returnToOf(parts, fields['return_to']),
+      returnTo,
       isFromAnotherSite: isForeign,
     });
     rememberAttempt(parts, { request, response }, started.transaction);
@@ -85,6 +91,9 @@ export function fieldsOf(body: unknown): Readonly<Record<string, unknown>> {
   return Object.fromEntries(Object.entries(body));
 }
 
-export function returnToOf(parts: HttpParts, value: unknown): string | undefined {
-  return acceptedReturnTo(value, parts.config.publicUrl, parts.config.returnToOrigins);
+/** Where a person may be sent: here, to an application, or where the operator said. Undefined for anything else. */
+export async function returnToOf(parts: HttpParts, value: unknown): Promise<string | undefined> {
+  if (value === undefined) return undefined;
+  const { publicUrl, returnToOrigins } = parts.config;
+  return acceptedReturnTo(value, publicUrl, [...returnToOrigins, ...(await parts.origins.current())]);
 }

@@ -12,6 +12,7 @@ import { addressBlock } from './request-facts.ts';
 
 const ATTEMPTS_PER_MINUTE = 2_000;
 const UNKNOWN_PER_MINUTE = 3_000;
+const REFUSED_CLIENTS_PER_MINUTE = 100;
 /** A browser that keeps no cookies would be sent to and fro between its provider and us; browsers give up after 20. */
 const RESTARTS_PER_TEN_SECONDS = 8;
 
@@ -20,6 +21,10 @@ export interface RateLimits {
   countAttempt(request: Request): Promise<void>;
   /** Counts an address that nobody knows, over all who ask. @throws GatewayError `rate_limited` */
   countUnknown(): Promise<void>;
+  /** @throws GatewayError `rate_limited` where too many applications failed to prove who they are */
+  requireClientTries(request: Request): Promise<void>;
+  /** Counts an application that did not prove who it is. */
+  countRefusedClient(request: Request): Promise<void>;
   /** Counts a sign-in that an unasked token restarted. @throws GatewayError `login_expired` */
   countRestart(connectionId: string, email: string): Promise<void>;
 }
@@ -27,6 +32,7 @@ export interface RateLimits {
 export function rateLimits(enabled: boolean): RateLimits {
   const attempts = new RateLimiterMemory({ points: ATTEMPTS_PER_MINUTE, duration: 60 });
   const unknown = new RateLimiterMemory({ points: UNKNOWN_PER_MINUTE, duration: 60 });
+  const refusedClients = new RateLimiterMemory({ points: REFUSED_CLIENTS_PER_MINUTE, duration: 60 });
   const restarts = new RateLimiterMemory({ points: RESTARTS_PER_TEN_SECONDS, duration: 10 });
   const events = new LRUCache<string, string>({ max: 10_000, ttl: 60_000 });
   /** All refusals of a key within a minute are one audit event, under one reference. */
@@ -49,6 +55,16 @@ export function rateLimits(enabled: boolean): RateLimits {
     async countUnknown() {
       if (enabled) await count(unknown, 'all', (wait) => limited('all together', wait));
     },
+    async requireClientTries(request) {
+      const block = addressBlock(request.ip);
+      const tries = enabled ? await refusedClients.get(block) : null;
+      if (tries !== null && tries.consumedPoints >= REFUSED_CLIENTS_PER_MINUTE) {
+        throw limited(`clients of ${block}`, secondsUntil(tries)).with({ answersOAuth: true });
+      }
+    },
+    async countRefusedClient(request) {
+      if (enabled) await refusedClients.penalty(addressBlock(request.ip));
+    },
     async countRestart(connectionId, email) {
       const refusal = () => new GatewayError('login_expired', { reason: 'the browser keeps no cookies' });
       await count(restarts, JSON.stringify([connectionId, email]), refusal);
@@ -65,6 +81,8 @@ async function count(
     await limiter.consume(key);
   } catch (error) {
     if (!(error instanceof RateLimiterRes)) throw error;
-    throw failure(Math.max(1, Math.ceil(error.msBeforeNext / 1000)));
+    throw failure(secondsUntil(error));
   }
 }
+
+const secondsUntil = ({ msBeforeNext }: RateLimiterRes) => Math.max(1, Math.ceil(msBeforeNext / 1000));

@@ -1,14 +1,17 @@
 /** Who is signed in: for the person, for a page's script, for a reverse proxy; and the way out. */
 import type { Request, Response } from 'express';
+import { isId } from '../connections/connection-store.ts';
 import { GatewayError } from '../errors.ts';
-import { endSession } from '../sessions/session-store.ts';
+import { findGrantToken } from '../provider/grant-store.ts';
+import type { Session } from '../sessions/session.ts';
+import { endOwnApplication, endOwnSession, listOwnSessions } from '../sessions/session-store.ts';
 import { seeOther } from './app-answers.ts';
-import { currentSession, currentDigest } from './browser-login.ts';
+import { currentSession } from './browser-login.ts';
 import { brandOf } from './failures.ts';
-import { returnToOf } from './login-routes.ts';
+import { fieldsOf, returnToOf } from './login-routes.ts';
 import { renderHomePage } from './pages/home-page.ts';
 import type { HttpParts } from './parts.ts';
-import { forwardedUrl, wantsJson } from './request-facts.ts';
+import { forwardedUrl } from './request-facts.ts';
 
 /** `GET /` */
 export function showHome(parts: HttpParts) {
@@ -18,22 +21,44 @@ export function showHome(parts: HttpParts) {
       seeOther(response, '/login');
       return;
     }
-    const { user, organization, expiresAt, authenticatedAt } = session;
+    const { id, user, organization, expiresAt, authenticatedAt } = session;
     const brand = brandOf(parts.config);
-    response
-      .type('html')
-      .send(renderHomePage({ brand, user, organization: organization.name, expiresAt, authenticatedAt }));
+    const sessions = (await listOwnSessions(parts.database, session)).map((own) => ({
+      ...own,
+      isCurrent: own.id === id,
+    }));
+    const facts = { user, organization: organization.name, expiresAt, authenticatedAt };
+    response.type('html').send(renderHomePage({ brand, ...facts, sessions }));
+  };
+}
+
+/** `POST /sessions/end`: a person ends another of their sessions, or what one of them gave to an application. */
+export function endOwn(parts: HttpParts) {
+  return async (request: Request, response: Response): Promise<void> => {
+    const session = await currentSession(parts, request);
+    if (session === undefined) throw new GatewayError('not_signed_in');
+    const { session: id, application } = fieldsOf(request.body);
+    if (
+      typeof id !== 'string' ||
+      !isId(id) ||
+      !(application === undefined || typeof application === 'string')
+    ) {
+      throw new GatewayError('malformed_request', { reason: 'no session is named' });
+    }
+    if (application === undefined) await endOwnSession(parts.database, session, id);
+    else await endOwnApplication(parts.database, session, { sessionId: id, clientId: application });
+    seeOther(response, '/');
   };
 }
 
 /** `GET /session` */
 export function showSession(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
-    const session = await currentSession(parts, request);
+    const session = await bearerSession(parts, request);
     if (session === undefined) throw new GatewayError('not_signed_in');
     const { user, organization, connection } = session;
     response.json({
-      user: { id: user.id, email: user.email, name: user.name ?? null },
+      user: { id: user.id, email: user.email ?? null, name: user.name ?? null },
       organization,
       connection,
       authenticated_at: session.authenticatedAt.toISOString(),
@@ -42,14 +67,29 @@ export function showSession(parts: HttpParts) {
   };
 }
 
-/** `POST /logout` */
-export function signOut(parts: HttpParts) {
-  return async (request: Request, response: Response): Promise<void> => {
-    const digest = currentDigest(parts, request);
-    if (digest !== undefined) await endSession(parts.database, digest);
-    parts.cookies.clearSession(response);
-    if (wantsJson(request)) response.status(204).end();
-    else seeOther(response, '/login?signed_out=1');
+type ShownSession = Omit<Session, 'id' | 'authenticationMethods' | 'user'> & {
+  readonly user: {
+    readonly id: string;
+    readonly email: string | undefined;
+    readonly name: string | undefined;
+  };
+};
+
+/** The session that an access token of ours was issued in, where the request shows one; else the browser's. */
+async function bearerSession(parts: HttpParts, request: Request): Promise<ShownSession | undefined> {
+  const authorization = request.get('authorization');
+  if (authorization === undefined) return currentSession(parts, request);
+  const [, token] = /^Bearer ([\w.~+/-]{1,512}=*)$/i.exec(authorization) ?? [];
+  const found = token === undefined ? undefined : await findGrantToken(parts.database, 'AccessToken', token);
+  if (found === undefined) return undefined;
+  const { userId, email, name, organization, connection, authenticatedAt, sessionExpiresAt } =
+    found.grant.holder;
+  return {
+    user: { id: userId, email, name },
+    organization,
+    connection,
+    authenticatedAt,
+    expiresAt: sessionExpiresAt,
   };
 }
 
@@ -68,7 +108,7 @@ export function verifyForProxy(parts: HttpParts) {
     }
     if (request.query['redirect'] !== 'true') throw new GatewayError('not_signed_in');
     const login = new URL('/login', parts.config.publicUrl);
-    const returnTo = returnToOf(parts, forwardedUrl(request));
+    const returnTo = await returnToOf(parts, forwardedUrl(request));
     if (returnTo !== undefined) login.searchParams.set('return_to', returnTo);
     seeOther(response, login.href, 302);
   };

@@ -29,7 +29,7 @@ export function startFromEntryLink(parts: HttpParts) {
       return startLogin(parts.login, {
         route,
         loginHint: canonicalEmail(request.query['login_hint'])?.address,
-        returnTo: returnToOf(parts, request.query['return_to']),
+        returnTo: await returnToOf(parts, request.query['return_to']),
         isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
       });
     });

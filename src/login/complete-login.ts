@@ -11,7 +11,7 @@
  *   7 go where the person was going
  */
 import { createHash } from 'node:crypto';
-import type { Connection } from '../connections/connection.ts';
+import { connectionPlace, type Connection } from '../connections/connection.ts';
 import type { Callback } from '../connections/connector.ts';
 import type { VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError } from '../errors.ts';
@@ -21,6 +21,7 @@ import { connectionKinds } from '../connections/connection-kinds.ts';
 import { admissionRefusals, type Admission } from './admit-identity.ts';
 import { askAdmission, type AdmissionQuestion } from './admission-store.ts';
 import { finishLogin, type FinishedLogin } from './finish-login-store.ts';
+import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
 import { wasUsed } from './single-use-store.ts';
 import { transactionDigest, transactionForgettableAt, type LoginTransaction } from './login-transaction.ts';
@@ -58,7 +59,10 @@ export async function completeLogin(parts: LoginParts, arrival: Arrival): Promis
     const { returnsState } = connectionKinds[connection.kind];
     const identity = await withinDeadline(async () => {
       const connector = await parts.connectors.open(connection);
-      return connector.complete(arrival.callback, transaction.secrets);
+      return connector.complete(arrival.callback, transaction.secrets, {
+        longestAgeSeconds: longestSignInAge(transaction.returnTo),
+        startedAtSeconds: transaction.startedAtSeconds,
+      });
     });
     if (!returnsState && needsConfirmation(transaction, identity)) {
       await requireAdmissible(parts, identity, transaction);
@@ -163,9 +167,22 @@ export async function signIn(
     sessionTtlSeconds: parts.sessionTtlSeconds,
     sessionIdleTtlSeconds: parts.sessionIdleTtlSeconds,
     previousDigest: previousDigest ?? null,
+    ...providerSessionOf(parts, identity),
   });
   requireSession(finished, identity);
   return { kind: 'signed-in', sessionSecret, returnTo: transaction.returnTo ?? finished.returnUrl ?? '/' };
+}
+
+function providerSessionOf({ secrets }: LoginParts, { providerSession, ...identity }: VerifiedIdentity) {
+  const idToken = providerSession?.idToken;
+  return {
+    providerSessionId: providerSession?.id ?? null,
+    providerExpiresAtSeconds: providerSession?.expiresAtSeconds ?? null,
+    sealedIdToken:
+      idToken === undefined ? null : secrets.seal('id-token', connectionPlace(identity), idToken),
+    // What proves the person to us is always somebody else's word.
+    authenticationMethods: ['fed', ...(providerSession?.authenticationMethods ?? [])],
+  };
 }
 
 function usesOf(transaction: LoginTransaction, identity: VerifiedIdentity) {

@@ -93,7 +93,7 @@ class CachedDirectory {
       this.#entries.clear();
       return;
     }
-    this.#entries.delete(change.organizationId);
+    if (change.organizationId !== null) this.#entries.delete(change.organizationId);
     const key = KEY_OF_TABLE[change.table];
     if (key !== undefined) this.#ids.delete(`${key} ${change.key}`);
   }

@@ -22,6 +22,13 @@ export interface FinishLogin extends AdmissionQuestion {
   readonly sessionIdleTtlSeconds: number;
   /** Of the callback that proved the identity; null where none did. */
   readonly callbackDigest: Buffer | null;
+  /** What the provider calls its session. */
+  readonly providerSessionId: string | null;
+  /** When the provider's session ends, in seconds since the epoch; null: it does not say. */
+  readonly providerExpiresAtSeconds: number | null;
+  /** Encrypted. */
+  readonly sealedIdToken: string | null;
+  readonly authenticationMethods: readonly string[];
   /** The session that this browser had until now. */
   readonly previousDigest: Buffer | null;
 }
@@ -90,18 +97,43 @@ const FINISH = `
     ON CONFLICT (connection_id, issuer, subject) DO UPDATE SET subject = excluded.subject
     RETURNING user_id
   ),
-  previous AS (
-    DELETE FROM sessions USING person WHERE secret_digest = :previousDigest AND person.id IS NOT NULL
+  latest AS (
+    SELECT least(now() + make_interval(secs => CAST(:sessionTtlSeconds AS float8)),
+                 to_timestamp(CAST(:providerExpiresAtSeconds AS float8))) AS at
   ),
-  session AS (
-    INSERT INTO sessions (secret_digest, organization_id, user_id, connection_id, idle_expires_at, expires_at)
-    SELECT CAST(:sessionDigest AS bytea), CAST(:organizationId AS uuid), person.id, CAST(:connectionId AS uuid),
+  allowed AS (
+    SELECT person.id FROM person WHERE person.id = coalesce((SELECT id FROM linked), (SELECT user_id FROM identity))
+  ),
+  -- The same person signs in again in the same browser: the session goes on under a new secret, with what it gave to
+  -- applications.
+  renewed AS (
+    UPDATE sessions s SET
+      secret_digest = CAST(:sessionDigest AS bytea), connection_id = CAST(:connectionId AS uuid), authenticated_at = now(),
+      idle_expires_at = now() + make_interval(secs => CAST(:sessionIdleTtlSeconds AS float8)),
+      expires_at = (SELECT at FROM latest),
+      provider_issuer = :issuer, provider_subject = :subject, provider_session = CAST(:providerSessionId AS text),
+      sealed_id_token = CAST(:sealedIdToken AS text), authentication_methods = CAST(:authenticationMethods AS text[])
+    FROM allowed
+    WHERE s.secret_digest = :previousDigest AND s.organization_id = :organizationId AND s.user_id = allowed.id
+      AND s.expires_at > now()
+    RETURNING s.id, s.user_id
+  ),
+  previous AS (
+    DELETE FROM sessions s USING allowed
+    WHERE s.secret_digest = :previousDigest AND NOT EXISTS (SELECT FROM renewed WHERE renewed.id = s.id)
+  ),
+  opened AS (
+    INSERT INTO sessions (secret_digest, organization_id, user_id, connection_id, idle_expires_at, expires_at,
+                          provider_issuer, provider_subject, provider_session, sealed_id_token, authentication_methods)
+    SELECT CAST(:sessionDigest AS bytea), CAST(:organizationId AS uuid), allowed.id, CAST(:connectionId AS uuid),
            now() + make_interval(secs => CAST(:sessionIdleTtlSeconds AS float8)),
-           now() + make_interval(secs => CAST(:sessionTtlSeconds AS float8))
-    FROM person
-    WHERE person.id = coalesce((SELECT id FROM linked), (SELECT user_id FROM identity))
+           (SELECT at FROM latest),
+           CAST(:issuer AS text), CAST(:subject AS text), CAST(:providerSessionId AS text),
+           CAST(:sealedIdToken AS text), CAST(:authenticationMethods AS text[])
+    FROM allowed WHERE NOT EXISTS (SELECT FROM renewed)
     RETURNING id, user_id
   ),
+  session AS (SELECT * FROM renewed UNION ALL SELECT * FROM opened),
   events AS (
     INSERT INTO audit_events (action, outcome, organization_id, connection_id, user_id, email)
     SELECT happened.action, 'success', CAST(:organizationId AS uuid), CAST(:connectionId AS uuid),
@@ -137,7 +169,11 @@ const WORTH_ANOTHER_TRY: ReadonlySet<string | undefined> = new Set(['40001', '40
 
 /** @throws GatewayError `temporarily_unavailable`; nothing was written then, or everything was */
 export async function finishLogin(database: Database, login: FinishLogin): Promise<FinishedLogin> {
-  const bindings = { ...login, uses: JSON.stringify(login.uses) };
+  const bindings = {
+    ...login,
+    uses: JSON.stringify(login.uses),
+    authenticationMethods: [...login.authenticationMethods],
+  };
   const statement =
     login.callbackDigest === null
       ? { sql: FINISH, name: 'finish-login' }

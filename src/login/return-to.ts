@@ -6,7 +6,7 @@
 import { parseUrl } from '../parse-url.ts';
 
 /** Longest value in characters; it travels in a cookie. */
-const LONGEST = 1_024;
+const LONGEST = 2_048;
 /** Printable ASCII without space and backslash. Everything else has to come percent-encoded. */
 const PLAIN = /^[\x21-\x5b\x5d-\x7e]+$/;
 const ABSOLUTE = /^https?:\/\/[^/]/;

@@ -2,6 +2,7 @@
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
+import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
 import { newTransaction, type LoginTransaction } from './login-transaction.ts';
 import type { Route } from './route-login.ts';
@@ -42,7 +43,12 @@ export async function startLogin(parts: LoginParts, start: LoginStart): Promise<
   try {
     const { url } = await withinDeadline(async () => {
       const connector = await parts.connectors.open(connection);
-      return connector.begin(transaction.secrets, { callbackUrl, loginHint: start.loginHint });
+      const longestAgeSeconds = longestSignInAge(start.returnTo);
+      return connector.begin(transaction.secrets, {
+        callbackUrl,
+        loginHint: start.loginHint,
+        longestAgeSeconds,
+      });
     });
     return { redirectUrl: url, transaction };
   } catch (error) {

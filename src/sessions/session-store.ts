@@ -20,11 +20,12 @@ interface SessionRow {
   readonly connection_id: string;
   readonly kind: ConnectionKind;
   readonly authenticated_at: Date;
+  readonly authentication_methods: readonly string[] | null;
   readonly ends_at: Date;
 }
 
 const LIVE_SESSIONS = `
-  SELECT s.id, s.secret_digest, s.authenticated_at, s.idle_expires_at, s.expires_at,
+  SELECT s.id, s.secret_digest, s.authenticated_at, s.authentication_methods, s.idle_expires_at, s.expires_at,
          least(s.expires_at, s.idle_expires_at) AS ends_at,
          u.id AS user_id, u.email, u.name AS user_name,
          o.id AS organization_id, o.slug, o.name AS organization_name,
@@ -42,6 +43,7 @@ const sessionFromRow = (row: SessionRow): Session => ({
   organization: { id: row.organization_id, slug: row.slug, name: row.organization_name },
   connection: { id: row.connection_id, kind: row.kind },
   authenticatedAt: row.authenticated_at,
+  authenticationMethods: row.authentication_methods ?? ['fed'],
   expiresAt: row.ends_at,
 });
 
@@ -81,22 +83,85 @@ interface EndedRow {
   readonly organization_id: string;
   readonly user_id: string;
   readonly connection_id: string;
+  readonly provider_issuer: string | null;
+  readonly provider_subject: string | null;
+  readonly provider_session: string | null;
+  readonly sealed_id_token: string | null;
+}
+
+/** What is left to do for a session that ended here. */
+export interface EndedSession {
+  readonly organizationId: string;
+  readonly connectionId: string;
+  readonly sealedIdToken: string | undefined;
 }
 
 /** Ends the session of a digest, if there is one. */
-export async function endSession(database: Database, digest: Buffer): Promise<void> {
-  await database.transaction(async (db) => {
+export async function endSession(database: Database, digest: Buffer): Promise<EndedSession | undefined> {
+  return database.transaction(async (db) => {
     const [row] = await db<EndedRow>('sessions')
       .where({ secret_digest: digest })
       .delete()
-      .returning(['id', 'organization_id', 'user_id', 'connection_id']);
-    if (row === undefined) return;
+      .returning(['id', 'organization_id', 'user_id', 'connection_id', 'sealed_id_token']);
+    if (row === undefined) return undefined;
     await insertAuditEvent(db, {
       action: 'logout',
       organizationId: row.organization_id,
       connectionId: row.connection_id,
       userId: row.user_id,
     });
+    return {
+      organizationId: row.organization_id,
+      connectionId: row.connection_id,
+      sealedIdToken: row.sealed_id_token ?? undefined,
+    };
+  });
+}
+
+/** Which sessions end because a provider says so. */
+export interface ProviderSessionFilter {
+  readonly organizationId: string;
+  readonly connectionId: string;
+  readonly issuer: string;
+  readonly subject: string | undefined;
+  readonly providerSessionId: string | undefined;
+}
+
+/**
+ * Ends the sessions that came from sessions of a provider that have ended, and uses up the token that said so.
+ * @returns how many; undefined if the token was used before
+ */
+export async function endProviderSessions(
+  database: Database,
+  filter: ProviderSessionFilter,
+  use: { readonly purpose: string; readonly digest: Buffer; readonly expiresAt: Date },
+): Promise<number | undefined> {
+  const { organizationId, connectionId, issuer, subject, providerSessionId } = filter;
+  return database.transaction(async (db) => {
+    const fresh = await db('single_use_tokens')
+      .insert({
+        organization_id: organizationId,
+        purpose: use.purpose,
+        digest: use.digest,
+        expires_at: use.expiresAt,
+      })
+      .onConflict()
+      .ignore()
+      .returning('purpose');
+    if (fresh.length === 0) return undefined;
+    const ended = await db<EndedRow>('sessions')
+      .where({ organization_id: organizationId, connection_id: connectionId, provider_issuer: issuer })
+      .where((query) => {
+        if (subject !== undefined) void query.where('provider_subject', subject);
+        if (providerSessionId !== undefined) void query.where('provider_session', providerSessionId);
+      })
+      .delete()
+      .returning(['user_id']);
+    for (const userId of new Set(ended.map((row) => row.user_id))) {
+      const reason = 'the provider ended its session';
+      await insertAuditEvent(db, { action: 'logout', reason, organizationId, connectionId, userId });
+    }
+    return ended.length;
   });
 }
 
@@ -130,5 +195,86 @@ export async function revokeSession(database: Database, id: string, actor: strin
       userId: row.user_id,
       actor,
     });
+  });
+}
+
+/** A session as its own person sees it, with the applications that were signed in to from there. */
+export interface OwnSession {
+  readonly id: string;
+  readonly authenticatedAt: Date;
+  readonly expiresAt: Date;
+  readonly applications: readonly string[];
+}
+
+/** Live sessions of a person, newest first. A browser that has been idle too long still has what it gave to applications. */
+export async function listOwnSessions(
+  database: Database,
+  { user, organization }: Pick<Session, 'user' | 'organization'>,
+): Promise<readonly OwnSession[]> {
+  const { rows } = await database.run((db) =>
+    db.raw<{ rows: { id: string; authenticated_at: Date; expires_at: Date; applications: string[] }[] }>(
+      `SELECT s.id, s.authenticated_at, s.expires_at,
+              ARRAY(SELECT DISTINCT g.client_id FROM grants g
+                    WHERE g.organization_id = s.organization_id AND g.session_id = s.id AND g.revoked_at IS NULL
+                    ORDER BY g.client_id) AS applications
+       FROM sessions s
+       WHERE s.organization_id = :organizationId AND s.user_id = :userId AND s.expires_at > now()
+       ORDER BY s.authenticated_at DESC`,
+      { organizationId: organization.id, userId: user.id },
+    ),
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    authenticatedAt: row.authenticated_at,
+    expiresAt: row.expires_at,
+    applications: row.applications,
+  }));
+}
+
+/** Ends one of a person's own sessions. Another's is as good as none. */
+export async function endOwnSession(
+  database: Database,
+  { user, organization }: Pick<Session, 'user' | 'organization'>,
+  id: string,
+): Promise<void> {
+  await database.transaction(async (db) => {
+    const [row] = await db<EndedRow>('sessions')
+      .where({ id, organization_id: organization.id, user_id: user.id })
+      .delete()
+      .returning(['connection_id']);
+    if (row === undefined) return;
+    await insertAuditEvent(db, {
+      action: 'logout',
+      reason: 'by the person, from another session',
+      organizationId: organization.id,
+      connectionId: row.connection_id,
+      userId: user.id,
+    });
+  });
+}
+
+/** Ends what one of a person's own sessions gave to an application. */
+export async function endOwnApplication(
+  database: Database,
+  { user, organization }: Pick<Session, 'user' | 'organization'>,
+  { sessionId, clientId }: { readonly sessionId: string; readonly clientId: string },
+): Promise<void> {
+  await database.transaction(async (db) => {
+    const { rows } = await db.raw<{ rows: unknown[] }>(
+      `UPDATE grants g SET revoked_at = now() FROM sessions s
+       WHERE g.organization_id = :organizationId AND g.session_id = s.id AND g.client_id = :clientId AND g.revoked_at IS NULL
+         AND s.organization_id = :organizationId AND s.id = :sessionId AND s.user_id = :userId
+       RETURNING 1`,
+      { organizationId: organization.id, userId: user.id, sessionId, clientId },
+    );
+    if (rows.length === 0) return;
+    await db.raw(
+      `INSERT INTO logout_notices (client_id, organization_id, user_id, session_id)
+       SELECT client_id, :organizationId, :userId, :sessionId FROM applications
+       WHERE client_id = :clientId AND settings ->> 'backchannelLogoutUri' IS NOT NULL`,
+      { organizationId: organization.id, userId: user.id, sessionId, clientId },
+    );
+    const event = { action: 'application.signed_out', organizationId: organization.id } as const;
+    await insertAuditEvent(db, { ...event, userId: user.id, clientId });
   });
 }

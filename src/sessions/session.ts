@@ -16,6 +16,8 @@ export interface Session {
   readonly organization: { readonly id: string; readonly slug: string; readonly name: string };
   readonly connection: { readonly id: string; readonly kind: ConnectionKind };
   readonly authenticatedAt: Date;
+  /** How the person signed in, as the provider says (RFC 8176); `fed` stands for its word. */
+  readonly authenticationMethods: readonly string[];
   /** The absolute end or the idle end, whichever comes first. */
   readonly expiresAt: Date;
 }

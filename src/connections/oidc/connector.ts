@@ -9,14 +9,26 @@ import type { ConnectionOf } from '../connection.ts';
 import type {
   Callback,
   ConnectorContext,
+  LoginDemands,
   LoginRequest,
   LoginSecrets,
+  ProviderSessionEnd,
   RedirectConnector,
 } from '../connector.ts';
-import { CLOCK_TOLERANCE_SECONDS, requireStrictIdToken, usableEmail } from './id-token-rules.ts';
+import {
+  authenticationMethods,
+  CLOCK_TOLERANCE_SECONDS,
+  requireDemandedSignIn,
+  requireStrictIdToken,
+  sessionExpiry,
+  usableEmail,
+} from './id-token-rules.ts';
+import { verifyLogoutToken } from './logout-token.ts';
 import { endpointOrigins, fetchProviderMetadata } from './provider-metadata.ts';
+import { providerClock, withSkew, type ProviderClock } from './provider-clock.ts';
 import { providerFailure } from './provider-failure.ts';
 import { providerFetch } from './provider-fetch.ts';
+import { providerKeys, type ProviderKeys } from './provider-keys.ts';
 
 type OidcConnection = ConnectionOf<'oidc'>;
 
@@ -25,7 +37,7 @@ export async function openOidcConnector(
   connection: OidcConnection,
   context: ConnectorContext,
 ): Promise<RedirectConnector> {
-  const config = await discoverConfiguration(connection, context);
+  const { config, keys, clock } = await discoverConfiguration(connection, context);
   return {
     flow: 'redirect',
     async begin(secrets, request) {
@@ -35,20 +47,45 @@ export async function openOidcConnector(
         throw providerFailure(error);
       }
     },
-    async complete(callback, secrets) {
+    async complete(callback, secrets, demands) {
       try {
-        return await complete({ connection, config, now: context.now }, callback, secrets);
+        return await complete({ connection, config, now: context.now }, { callback, secrets, demands });
       } catch (error) {
-        throw providerFailure(error);
+        throw withSkew(providerFailure(error), clock);
       }
     },
+    endSession: (end) => endSession({ connection, config }, end),
+    verifyLogoutToken: (token) =>
+      verifyLogoutToken(token, {
+        issuer: connection.settings.issuer,
+        clientId: connection.settings.clientId,
+        keys,
+        nowSeconds: context.now() / 1000,
+      }),
   };
+}
+
+/** Without a way back unless the operator said that the provider knows it: an unknown one ends on the provider's error page. */
+function endSession({ connection, config }: Opened, end: ProviderSessionEnd) {
+  const { idToken, returnUrl, state, mustReturn } = end;
+  if (config.serverMetadata().end_session_endpoint === undefined) return undefined;
+  if (mustReturn && !connection.settings.logoutReturns) return undefined;
+  const url = client.buildEndSessionUrl(config, {
+    ...(idToken === undefined ? {} : { id_token_hint: idToken }),
+    ...(connection.settings.logoutReturns ? { post_logout_redirect_uri: returnUrl.href } : {}),
+    ...(connection.settings.logoutReturns && state !== undefined ? { state } : {}),
+  });
+  return { url };
 }
 
 async function discoverConfiguration(
   connection: OidcConnection,
   context: ConnectorContext,
-): Promise<client.Configuration> {
+): Promise<{
+  readonly config: client.Configuration;
+  readonly keys: ProviderKeys;
+  readonly clock: ProviderClock;
+}> {
   const { settings } = connection;
   if (context.clientSecret === undefined) {
     throw new GatewayError('identity_provider_error', { reason: 'the client secret cannot be decrypted' });
@@ -72,19 +109,29 @@ async function discoverConfiguration(
     { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
     authentication,
   );
-  const fetch = providerFetch(context.fetch, metadata);
+  const keys = providerKeys(() =>
+    context.fetch(metadata.jwks_uri, { headers: { accept: 'application/json' } }),
+  );
+  const clock = providerClock(context.now);
+  const fetch = providerFetch(context.fetch, metadata, { keys, clock });
   config[client.customFetch] = (url, options) => fetch(url, options as RequestInit);
   // Without this, openid-client trusts an ID token from the token endpoint whatever its signature is.
   client.enableNonRepudiationChecks(config);
   // What may be reached over http was decided where the URL was registered and is asked again by guarded-fetch.
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback providers need it
   if (context.allowPrivateNetworks) client.allowInsecureRequests(config);
-  return config;
+  return { config, keys, clock };
 }
 
 interface Opened {
   readonly connection: OidcConnection;
   readonly config: client.Configuration;
+}
+
+interface Completion {
+  readonly callback: Callback;
+  readonly secrets: LoginSecrets;
+  readonly demands: LoginDemands | undefined;
 }
 
 async function begin({ connection, config }: Opened, secrets: LoginSecrets, request: LoginRequest) {
@@ -96,14 +143,31 @@ async function begin({ connection, config }: Opened, secrets: LoginSecrets, requ
     code_challenge: await client.calculatePKCECodeChallenge(secrets.codeVerifier),
     code_challenge_method: 'S256',
     ...(request.loginHint === undefined ? {} : { login_hint: request.loginHint }),
+    ...demandParameters(connection, request.longestAgeSeconds),
   });
   return { url };
 }
 
+/** The shorter one of what the organization and what the application demands. */
+function longestAge({ settings }: OidcConnection, demanded: number | undefined): number | undefined {
+  const ages = [settings.maxAgeSeconds, demanded].filter((age) => age !== undefined);
+  return ages.length === 0 ? undefined : Math.min(...ages);
+}
+
+function demandParameters(connection: OidcConnection, demanded: number | undefined): Record<string, string> {
+  const age = longestAge(connection, demanded);
+  const { requiredAcr } = connection.settings;
+  return {
+    ...(age === undefined ? {} : { max_age: String(age) }),
+    // Not every provider takes a max_age of 0 for what it means.
+    ...(age === 0 ? { prompt: 'login' } : {}),
+    ...(requiredAcr === undefined ? {} : { acr_values: requiredAcr }),
+  };
+}
+
 async function complete(
   { connection, config, now }: Opened & { readonly now: () => number },
-  callback: Callback,
-  secrets: LoginSecrets,
+  { callback, secrets, demands }: Completion,
 ): Promise<VerifiedIdentity> {
   const parameters = callback.url.searchParams;
   const [code, error] = [parameters.get('code') ?? '', parameters.get('error') ?? ''];
@@ -127,6 +191,12 @@ async function complete(
     clientId: connection.settings.clientId,
     nowSeconds: now() / 1000,
   });
+  requireDemandedSignIn(claims, {
+    longestAgeSeconds: longestAge(connection, demands?.longestAgeSeconds),
+    startedAtSeconds: demands?.startedAtSeconds ?? now() / 1000,
+    acr: connection.settings.requiredAcr,
+    amr: connection.settings.requiredAmr,
+  });
   const { emailClaim } = connection.settings;
   // Asked only where the ID token has no address: openid-client compares its subject with the ID token's.
   const userInfo =
@@ -138,5 +208,11 @@ async function complete(
     subject: claims.sub,
     email: usableEmail(emailClaim, claims, userInfo),
     name: claims['name'] ?? userInfo?.name,
+    providerSession: {
+      id: typeof claims['sid'] === 'string' ? claims['sid'] : undefined,
+      idToken: config.serverMetadata().end_session_endpoint === undefined ? undefined : tokens.id_token,
+      expiresAtSeconds: sessionExpiry(claims['session_expiry'], now() / 1000),
+      authenticationMethods: authenticationMethods(claims['amr']),
+    },
   });
 }

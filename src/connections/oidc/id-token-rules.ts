@@ -83,3 +83,44 @@ export function usableEmail(
   }
   return email;
 }
+
+const MOST_METHODS = 8;
+
+/** The provider's `amr`, as far as it is a short list of short names (RFC 8176); what is not is left out. */
+export function authenticationMethods(amr: unknown): readonly string[] {
+  if (!Array.isArray(amr)) return [];
+  return amr
+    .filter((name): name is string => typeof name === 'string' && /^[\w.:-]{1,32}$/.test(name))
+    .slice(0, MOST_METHODS);
+}
+
+/** What a sign-in at the provider has to be, by the organization's word or by an application's. */
+export interface SignInDemands {
+  /** Seconds; none is too old without it. */
+  readonly longestAgeSeconds: number | undefined;
+  /** What the age is counted from: when the person was sent there, in seconds since the epoch. */
+  readonly startedAtSeconds: number;
+  readonly acr: string | undefined;
+  readonly amr: string | undefined;
+}
+
+/** A claim that is demanded and absent is as bad as a wrong one. @throws GatewayError `access_denied` */
+export function requireDemandedSignIn(claims: JsonObject, demands: SignInDemands): void {
+  const deny = (reason: string): never => {
+    throw new GatewayError('access_denied', { reason });
+  };
+  const { acr, amr, auth_time: authTime } = claims;
+  if (demands.acr !== undefined && acr !== demands.acr) deny(`acr is not ${demands.acr}, which is required`);
+  if (demands.amr !== undefined && !(Array.isArray(amr) && amr.includes(demands.amr))) {
+    deny(`amr does not hold ${demands.amr}, which is required`);
+  }
+  if (demands.longestAgeSeconds === undefined) return;
+  const oldest = demands.startedAtSeconds - demands.longestAgeSeconds - CLOCK_TOLERANCE_SECONDS;
+  if (typeof authTime !== 'number') deny('the provider does not say when the person signed in (auth_time)');
+  else if (authTime < oldest) deny('the person signed in at the provider too long ago (auth_time)');
+}
+
+/** When the provider says that its session ends (`session_expiry`, OpenID Connect Enterprise Extensions). What is over says nothing. */
+export function sessionExpiry(value: unknown, nowSeconds: number): number | undefined {
+  return typeof value === 'number' && Number.isFinite(value) && value > nowSeconds ? value : undefined;
+}

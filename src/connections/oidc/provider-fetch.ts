@@ -6,19 +6,24 @@ import { GatewayError } from '../../errors.ts';
 import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
 import { member, parseJsonObject } from '../../strict-json.ts';
 import { jsonAnswer } from './json-answer.ts';
-import { providerKeys } from './provider-keys.ts';
+import type { ProviderClock } from './provider-clock.ts';
+import type { ProviderKeys } from './provider-keys.ts';
 import type { ProviderMetadata } from './provider-metadata.ts';
 
 const refuse = (reason: string): never => {
   throw new GatewayError('identity_provider_error', { reason });
 };
 
-export function providerFetch(fetch: GuardedFetch, metadata: ProviderMetadata): GuardedFetch {
-  const keys = providerKeys(() => fetch(metadata.jwks_uri, { headers: { accept: 'application/json' } }));
+export function providerFetch(
+  fetch: GuardedFetch,
+  metadata: ProviderMetadata,
+  { keys, clock }: { readonly keys: ProviderKeys; readonly clock: ProviderClock },
+): GuardedFetch {
   return async (target, options) => {
     const url = String(target);
     if (url === metadata.jwks_uri) return Response.json(await keys.current());
     const response = await fetch(url, options);
+    clock.note(response);
     if (url === metadata.token_endpoint) return tokenAnswer(response);
     return Response.json(await jsonAnswer('userinfo', response));
   };

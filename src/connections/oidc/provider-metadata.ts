@@ -107,6 +107,7 @@ export function endpointOrigins(metadata: ProviderMetadata): readonly string[] {
     metadata.token_endpoint,
     metadata.jwks_uri,
     metadata.userinfo_endpoint ?? metadata.token_endpoint,
+    // Not the end_session_endpoint: only browsers go there, with what the provider itself gave them.
   ];
   return [...new Set(endpoints.map((url) => new URL(url).origin))].sort();
 }

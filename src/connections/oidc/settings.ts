@@ -17,11 +17,17 @@ export const oidcSettings = z.object({
   /** The claim that holds the address. */
   emailClaim: z.string(),
   clientAuth,
+  /** Whether the provider knows our post_logout_redirect_uri, so that people come back after signing out there. */
+  logoutReturns: z.boolean().default(false),
+  /** What the organization demands of its people's sign-ins at the provider. */
+  maxAgeSeconds: z.number().optional(),
+  requiredAcr: z.string().optional(),
+  requiredAmr: z.string().optional(),
   issuer: z.string(),
   endpointOrigins: z.array(z.string()).readonly(),
 });
 
-export type OidcSettings = Readonly<z.infer<typeof oidcSettings>>;
+export type OidcSettings = Readonly<z.output<typeof oidcSettings>>;
 
 /** What the operator says about a connection. */
 export interface OidcRegistration {
@@ -31,6 +37,13 @@ export interface OidcRegistration {
   readonly scope?: string | undefined;
   readonly emailClaim?: string | undefined;
   readonly clientAuth?: OidcSettings['clientAuth'] | undefined;
+  readonly logoutReturns?: boolean | undefined;
+  /** Longest time since the person signed in at the provider. */
+  readonly maxAgeSeconds?: number | undefined;
+  /** Authentication context class (`acr`) that is asked for and required; empty: no longer. */
+  readonly requiredAcr?: string | undefined;
+  /** Authentication method (`amr`) that is required; empty: no longer. */
+  readonly requiredAmr?: string | undefined;
 }
 
 /**
@@ -54,8 +67,18 @@ export async function settleOidcSettings(
     scope,
     emailClaim: registration.emailClaim ?? 'email',
     clientAuth: registration.clientAuth ?? preferredClientAuth(metadata),
+    logoutReturns: registration.logoutReturns ?? false,
+    ...demands(registration),
     issuer: metadata.issuer,
     endpointOrigins: endpointOrigins(metadata),
+  };
+}
+
+function demands({ maxAgeSeconds, requiredAcr = '', requiredAmr = '' }: OidcRegistration) {
+  return {
+    ...(maxAgeSeconds === undefined ? {} : { maxAgeSeconds }),
+    ...(requiredAcr === '' ? {} : { requiredAcr }),
+    ...(requiredAmr === '' ? {} : { requiredAmr }),
   };
 }
 

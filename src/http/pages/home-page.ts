@@ -4,7 +4,8 @@
  */
 import { facts } from './facts.ts';
 import { html } from './html.ts';
-import type { Html } from './html.ts';
+import { moment } from './moment.ts';
+import { ownSessions, type ShownSession } from './own-sessions.ts';
 import { renderPage } from './page.ts';
 import type { Brand } from './page.ts';
 
@@ -15,6 +16,8 @@ interface HomePageOptions {
   readonly organization: string;
   readonly expiresAt: Date;
   readonly authenticatedAt: Date;
+  /** All of the person's, this browser's included. */
+  readonly sessions: readonly ShownSession[];
 }
 
 export function renderHomePage(options: HomePageOptions): string {
@@ -29,19 +32,12 @@ export function renderHomePage(options: HomePageOptions): string {
     ])}
     <form method="post" action="/logout">
       <button class="button" type="submit">Sign out</button>
-    </form>`;
+    </form>
+    ${hasMore(options.sessions) && ownSessions(options.sessions)}`;
   return renderPage({ title: 'You are signed in', brand, body });
 }
 
-/** The server cannot know where the person is, so every time is in UTC and says so. */
-function moment(time: Date): Html {
-  const words = new Intl.DateTimeFormat('en-GB', {
-    day: 'numeric',
-    month: 'short',
-    year: 'numeric',
-    hour: '2-digit',
-    minute: '2-digit',
-    timeZone: 'UTC',
-  }).format(time);
-  return html`<time datetime="${time.toISOString()}">${words} UTC</time>`;
+/** One browser without an application is what the page says already. */
+function hasMore(sessions: readonly ShownSession[]): boolean {
+  return sessions.length > 1 || sessions.some(({ applications }) => applications.length > 0);
 }

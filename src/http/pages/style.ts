@@ -170,6 +170,14 @@ input[aria-invalid="true"] { border-color: var(--danger); }
 .primary { border-color: transparent; background: var(--accent); color: var(--on-accent); }
 .primary:hover { background: var(--accent-hover); color: var(--on-accent); }
 label ~ .button { margin-top: .75rem; }
+.small { width: auto; min-height: 2.25rem; padding: .25rem .75rem; font-size: .875rem; }
+
+h2 { margin: 0; font-size: 1.125rem; }
+.sessions, .applications { display: grid; gap: .75rem; margin: .75rem 0 0; padding: 0; list-style: none; font-size: .9375rem; }
+.sessions > li { display: grid; gap: .5rem; padding-top: .75rem; border-top: 1px solid var(--line); }
+.applications { margin: 0; }
+.applications > li { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .5rem 1rem; }
+.applications bdi { font-weight: 550; overflow-wrap: anywhere; }
 
 :focus-visible { outline: 3px solid var(--link); outline-offset: 2px; }
 input:focus-visible { border-color: var(--link); outline-width: 2px; outline-offset: 0; }

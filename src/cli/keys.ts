@@ -1,0 +1,74 @@
+/** `keys`: what signs the tokens of applications. */
+import { InvalidArgumentError, type Command } from 'commander';
+import { listSigningKeys, rotateSigningKeys, type StoredSigningKey } from '../provider/signing-key-store.ts';
+import { SIGNED_TTL_SECONDS } from '../provider/signing-key.ts';
+import { openSecretBox } from '../secret-box.ts';
+import { confirm, print, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
+
+const asDocument = (key: StoredSigningKey) => ({
+  id: key.kid,
+  algorithm: key.algorithm,
+  state: key.state,
+  created_at: key.createdAt.toISOString(),
+  signs_from: key.activatesAt.toISOString(),
+  published_until: key.retiresAt?.toISOString() ?? null,
+});
+
+export function signingKeyCommands(program: Command, terminal: Terminal): void {
+  const keys = program.command('keys').description('signing keys: what signs the tokens of applications');
+  keys
+    .command('list')
+    .option('--json', 'print JSON')
+    .description('list the keys that are published; they are made at the first use')
+    .action((options: { json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        await printKeys(context);
+      }),
+    );
+  keys
+    .command('rotate')
+    .option('--after <duration>', 'how long the new keys are published before they sign', seconds, 600)
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .description('make a new key of each kind; the old ones stay published until nothing needs them')
+    .action((options: { after: number; yes?: boolean; json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        await confirm(context, options, 'From then on new tokens are signed with new keys.');
+        await rotateSigningKeys(context.database, openSecretBox(context.config), {
+          afterSeconds: options.after,
+          // An ID token also says at the end of its session whose session is to end.
+          keptSeconds: context.config.sessionTtlSeconds + SIGNED_TTL_SECONDS,
+          actor: context.actor,
+        });
+        await printKeys(context);
+      }),
+    );
+}
+
+async function printKeys(context: CommandContext): Promise<void> {
+  const documents = (await listSigningKeys(context.database)).map(asDocument);
+  const rows = documents.map((key) => [
+    key.id,
+    key.algorithm,
+    key.state,
+    key.signs_from,
+    key.published_until ?? 'until it is rotated',
+  ]);
+  const headings = ['ID', 'ALGORITHM', 'STATE', 'SIGNS FROM', 'PUBLISHED UNTIL'];
+  print(
+    context,
+    documents,
+    table(headings, rows, 'There are no keys yet: the first application makes them.'),
+  );
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+function seconds(text: string): number {
+  const [, number, unit = ''] = /^(\d{1,4})([smhd])$/.exec(text) ?? [];
+  const factor = UNITS[unit];
+  if (number === undefined || factor === undefined) {
+    throw new InvalidArgumentError('a number and a unit is expected, such as 0s, 10m or 1h');
+  }
+  return Number(number) * factor;
+}

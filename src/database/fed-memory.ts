@@ -1,0 +1,57 @@
+/**
+ * Holds answers of the database in memory for as long as the change feed lives: what was read before a change of its tables
+ * is forgotten with the change, and while the feed is down every question goes to the database.
+ */
+import { LRUCache } from 'lru-cache';
+import type { ChangeFeed } from './change-feed.ts';
+
+export interface FedMemory<Value> {
+  /** The value of a key, from memory or read; many who ask at once read once. */
+  get(key: string): Promise<Value>;
+}
+
+interface FedMemoryOptions<Value extends object> {
+  readonly feed: ChangeFeed;
+  /** Tables whose changes make an answer stale; each change names the key. */
+  readonly tables: readonly string[];
+  /** Whether a change of any key makes every answer stale. */
+  readonly isWhole?: boolean;
+  readonly most: number;
+  readonly read: (key: string) => Promise<Value>;
+  /** How long an answer is good at most, in milliseconds; undefined: until it changes. */
+  readonly ttlMs?: (value: Value) => number | undefined;
+}
+
+export function fedMemory<Value extends object>(options: FedMemoryOptions<Value>): FedMemory<Value> {
+  const { feed, tables, read } = options;
+  const held = new LRUCache<string, Value>({ max: options.most });
+  const reading = new Map<string, Promise<Value>>();
+  feed.subscribe((change) => {
+    if (change === undefined || (options.isWhole === true && tables.includes(change.table))) held.clear();
+    else if (tables.includes(change.table)) held.delete(change.key);
+  });
+  const readAndHold = async (key: string, epoch: number): Promise<Value> => {
+    const value = await read(key);
+    if (feed.isAlive() && feed.epoch() === epoch) {
+      const ttl = options.ttlMs?.(value);
+      held.set(key, value, ttl === undefined ? {} : { ttl: Math.max(1, Math.ceil(ttl)) });
+    }
+    return value;
+  };
+  return {
+    get(key) {
+      const known = feed.isAlive() ? held.get(key) : undefined;
+      if (known !== undefined) return Promise.resolve(known);
+      const epoch = feed.epoch();
+      // A read that began before a change must not answer who asks after it.
+      const flight = `${epoch} ${key}`;
+      const underWay =
+        reading.get(flight) ??
+        readAndHold(key, epoch).finally(() => {
+          reading.delete(flight);
+        });
+      reading.set(flight, underWay);
+      return underWay;
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/** `/oidc/*`: what applications see. The protocol is provider/'s; here is what browsers and the audit trail get of it. */
+import type { IncomingMessage } from 'node:http';
+import express, { type Request, type RequestHandler, type Response } from 'express';
+import { insertAuditEvent } from '../audit/audit-store.ts';
+import { findGatewayError } from '../errors.ts';
+import { describeError } from '../log.ts';
+import { serveProviderRequest, type ProviderFaces } from '../provider/provider-request.ts';
+import { seeOther } from './app-answers.ts';
+import { currentSession } from './browser-login.ts';
+import { brandOf, type FailureParts } from './failures.ts';
+import { publicFailures } from './failure-texts.ts';
+import { renderFailurePage } from './pages/failure-page.ts';
+import type { HttpParts } from './parts.ts';
+import { addressBlock } from './request-facts.ts';
+import { signOutForApplication } from './sign-out-routes.ts';
+
+/** Below `/oidc`. What is not here does not exist, whatever the library has. */
+const ENDPOINTS: ReadonlySet<string> = new Set([
+  '/.well-known/openid-configuration',
+  '/jwks',
+  '/auth',
+  '/token',
+  '/token/introspection',
+  '/token/revocation',
+  '/userinfo',
+  '/logout',
+]);
+/** Where a browser comes by itself, with its session. */
+const FOR_BROWSERS: ReadonlySet<string> = new Set(['/auth', '/logout']);
+
+export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
+  return async (request, response, next) => {
+    if (!ENDPOINTS.has(request.path)) {
+      next();
+      return;
+    }
+    if (FOR_BROWSERS.has(request.path) && request.method === 'POST') {
+      await askAgainByGet(request, response);
+      return;
+    }
+    if (request.path.startsWith('/token')) await parts.limits.requireClientTries(request);
+    const session = FOR_BROWSERS.has(request.path) ? await currentSession(parts, request) : undefined;
+    if (request.path === '/auth') allowSelfSubmission(response);
+    const provider = await parts.provider.get();
+    const { publicUrl } = parts.config;
+    await serveProviderRequest(provider, parts.cookies.sessionName, {
+      request,
+      response,
+      publicUrl,
+      session,
+    });
+  };
+}
+
+/** A form that posts an answer to an application submits itself; the library adds the digest of its one script. */
+function allowSelfSubmission(response: Response): void {
+  const policy = String(response.getHeader('Content-Security-Policy'));
+  response.setHeader('Content-Security-Policy', `${policy};script-src 'report-sample'`);
+}
+
+const readForm: RequestHandler = express.raw({
+  type: 'application/x-www-form-urlencoded',
+  limit: '16kb',
+  inflate: false,
+});
+
+/**
+ * What a browser brings from an application may come by POST (OpenID Connect Core, section 3.1.2.1; RP-Initiated Logout,
+ * section 2), but then it keeps our session's cookie to itself. Asked again by GET it is the same request, with the cookie.
+ */
+async function askAgainByGet(request: Request, response: Response): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    void readForm(request, response, (error?: unknown) => {
+      if (error instanceof Error) reject(error);
+      else resolve();
+    });
+  });
+  const form: unknown = request.body;
+  const query = new URLSearchParams(Buffer.isBuffer(form) ? form.toString('utf8') : '');
+  seeOther(response, `/oidc${request.path}?${query.toString()}`);
+}
+
+/** What the OpenID Provider shows people and writes down. */
+export function providerFaces(parts: () => HttpParts): ProviderFaces {
+  return {
+    failurePage: (status, reference) => failurePage(parts(), status, reference),
+    endSession: (request, response, end) =>
+      signOutForApplication(parts(), { request: request as Request, response: response as Response }, end),
+    onRefusal: (request, refusal) => writeRefusal(parts(), request, refusal),
+  };
+}
+
+function failurePage({ config }: FailureParts, status: number, reference: string): string {
+  const { sentence, nextStep } =
+    publicFailures[status >= 500 ? 'temporarily_unavailable' : 'malformed_request'];
+  return renderFailurePage({ brand: brandOf(config), sentence, nextStep, reference, actions: [] });
+}
+
+type Refusal = Parameters<ProviderFaces['onRefusal']>[1];
+
+async function writeRefusal(parts: HttpParts, request: IncomingMessage, refusal: Refusal): Promise<void> {
+  const { error, reason, clientId, cause } = refusal;
+  if (error === 'invalid_client') await parts.limits.countRefusedClient(request as Request);
+  const isOurs = findGatewayError(cause)?.code === 'temporarily_unavailable' || error === 'server_error';
+  parts.log[isOurs ? 'error' : 'info'](
+    { reference: refusal.reference, code: error, clientId, error: describeError(cause) },
+    'application refused',
+  );
+  // While we are unavailable there is most likely nothing to write to.
+  if (error === 'temporarily_unavailable') return;
+  const code = `oauth:${error}` as const;
+  const block = addressBlock((request as Request).ip);
+  if (
+    parts.tally.note({ organizationId: undefined, code, addressBlock: block }, refusal.reference) !==
+    undefined
+  )
+    return;
+  const { reference } = refusal;
+  try {
+    await parts.database.run((db) =>
+      insertAuditEvent(db, { action: 'application.refused', code, reason, reference, clientId }),
+    );
+  } catch (fault) {
+    parts.log.error(
+      { reference, error: describeError(fault) },
+      'a refusal could not be written to the audit trail',
+    );
+  }
+}

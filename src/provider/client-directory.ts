@@ -1,0 +1,84 @@
+/** Applications as the library wants to see them: client metadata (OpenID Connect Dynamic Client Registration, section 2). */
+import type { AdapterPayload } from 'oidc-provider';
+import {
+  applicationSecretPlace,
+  isClientId,
+  isLoopbackUri,
+  type Application,
+} from '../applications/application.ts';
+import { findApplication } from '../applications/application-store.ts';
+import type { ChangeFeed } from '../database/change-feed.ts';
+import type { Database } from '../database/database.ts';
+import { fedMemory } from '../database/fed-memory.ts';
+import type { SecretBox } from '../secret-box.ts';
+
+const MOST_APPLICATIONS = 10_000;
+
+export interface ClientDirectory {
+  /** The metadata of an application that is enabled. */
+  find(clientId: string): Promise<AdapterPayload | undefined>;
+  /** The application itself, enabled or not. */
+  application(clientId: string): Promise<Application | undefined>;
+  /** Secrets that are valid now; those that no key of ours opens are not. */
+  secrets(clientId: string): Promise<readonly string[]>;
+}
+
+interface Known {
+  readonly application: Application | undefined;
+  readonly secrets: readonly string[];
+  readonly metadata: AdapterPayload | undefined;
+}
+
+export function openClientDirectory(database: Database, feed: ChangeFeed, box: SecretBox): ClientDirectory {
+  const memory = fedMemory<Known>({
+    feed,
+    tables: ['applications', 'application_organizations'],
+    most: MOST_APPLICATIONS,
+    read: async (clientId) => {
+      const application = await findApplication(database, clientId);
+      if (application === undefined) return { application, secrets: [], metadata: undefined };
+      const metadata = application.enabled ? clientMetadata(application) : undefined;
+      return { application, secrets: openSecrets(box, application), metadata };
+    },
+  });
+  const known = async (clientId: string) => (isClientId(clientId) ? memory.get(clientId) : undefined);
+  return {
+    find: async (clientId) => (await known(clientId))?.metadata,
+    application: async (clientId) => (await known(clientId))?.application,
+    secrets: async (clientId) => (await known(clientId))?.secrets ?? [],
+  };
+}
+
+function openSecrets(box: SecretBox, { clientId, sealedSecrets }: Application): readonly string[] {
+  const place = applicationSecretPlace(clientId);
+  return sealedSecrets
+    .map(({ sealed }) => box.open('application-secret', place, sealed))
+    .filter((secret) => secret !== undefined);
+}
+
+function clientMetadata({ clientId, settings }: Application): AdapterPayload {
+  const { publicKeys, backchannelLogoutUri } = settings;
+  const isNative = settings.type === 'public' && settings.redirectUris.some(isLoopbackUri);
+  return {
+    client_id: clientId,
+    // Loopback addresses of a native application match on any port (RFC 8252 section 7.3).
+    application_type: isNative ? 'native' : 'web',
+    redirect_uris: [...settings.redirectUris],
+    post_logout_redirect_uris: [...settings.postLogoutUris],
+    response_types: ['code'],
+    grant_types: ['authorization_code', 'refresh_token'],
+    id_token_signed_response_alg: settings.signingAlgorithm,
+    ...authentication(settings),
+    ...(publicKeys === undefined ? {} : { jwks: { keys: [...publicKeys] } }),
+    ...(backchannelLogoutUri === undefined
+      ? {}
+      : { backchannel_logout_uri: backchannelLogoutUri, backchannel_logout_session_required: true }),
+  };
+}
+
+function authentication({ type, publicKeys }: Application['settings']): Record<string, unknown> {
+  if (type === 'public') return { token_endpoint_auth_method: 'none' };
+  if (publicKeys !== undefined) return { token_endpoint_auth_method: 'private_key_jwt' };
+  // Basic stands for both ways of sending a secret. Ours are compared elsewhere; the library wants to hold one.
+  return { token_endpoint_auth_method: 'client_secret_basic', client_secret: 'is not kept here' };
+}

@@ -1,0 +1,259 @@
+/**
+ * Where oidc-provider keeps its records: a room for each of its models. Sessions are Gatehouse's own and only looked at;
+ * interactions are not kept at all, because a person who has to sign in first comes back to the same authorization request.
+ * Every fault of the database is an answer that says to try again.
+ */
+import Provider, { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { findGatewayError } from '../errors.ts';
+import { sqlState, type Database } from '../database/database.ts';
+import {
+  consumeCode,
+  deleteGrantToken,
+  findGrant,
+  findGrantToken,
+  insertCodeWithGrant,
+  insertGrantToken,
+  revokeGrant,
+  rotateRefreshToken,
+  useClientAssertion,
+  type FoundGrantToken,
+  type GrantTokenKind,
+  type LiveGrant,
+} from './grant-store.ts';
+import type { ClientDirectory } from './client-directory.ts';
+import { requestState, type RequestState } from './request-state.ts';
+
+/** How long the same successor is given to who repeats a refresh: two tabs, a lost answer, a retry. */
+const REFRESH_GRACE_SECONDS = 10;
+const FOREIGN_KEY_VIOLATION = '23503';
+
+export function providerAdapter(database: Database, clients: ClientDirectory): (model: string) => Adapter {
+  return (model) => guarded(adapterOf(model, database, clients));
+}
+
+function adapterOf(model: string, database: Database, clients: ClientDirectory): Partial<Adapter> {
+  switch (model) {
+    case 'Client':
+      return { find: (clientId) => clients.find(clientId) };
+    case 'Session':
+      return sessionAdapter();
+    case 'Grant':
+      return {
+        find: (id) => findGrantPayload(database, id),
+        destroy: (id) => revokeGrant(database, id),
+      };
+    case 'AuthorizationCode':
+      return { ...tokenAdapter(database, model), ...codeAdapter(database) };
+    case 'RefreshToken':
+      return { ...tokenAdapter(database, model), ...refreshTokenAdapter(database) };
+    case 'AccessToken':
+      return tokenAdapter(database, model);
+    case 'ReplayDetection':
+      return assertionAdapter(database);
+    default:
+      return {};
+  }
+}
+
+const METHODS = [
+  'upsert',
+  'find',
+  'findByUid',
+  'findByUserCode',
+  'consume',
+  'destroy',
+  'revokeByGrantId',
+] as const satisfies readonly (keyof Adapter)[];
+
+/** What a room does not say is not kept there. */
+function guarded(room: Partial<Adapter>): Adapter {
+  const methods = METHODS.map((name) => {
+    const work = room[name] as ((...args: unknown[]) => Promise<unknown>) | undefined;
+    const method = async (...args: unknown[]) => {
+      try {
+        return await work?.(...args);
+      } catch (error) {
+        throw oauthFailure(error);
+      }
+    };
+    return [name, method] as const;
+  });
+  return Object.fromEntries(methods) as unknown as Adapter;
+}
+
+function oauthFailure(error: unknown): unknown {
+  if (findGatewayError(error)?.code === 'temporarily_unavailable') {
+    const failure = new errors.TemporarilyUnavailable('try again in a moment', { cause: error });
+    return Object.assign(failure, { status: 503, statusCode: 503 });
+  }
+  // What it should have been written under ended a moment ago.
+  if (sqlState(error) === FOREIGN_KEY_VIOLATION) return new errors.InvalidGrant('the grant has ended');
+  return error;
+}
+
+interface Context {
+  readonly req: IncomingMessage;
+  readonly oidc: {
+    readonly client?: { readonly clientId: string };
+    readonly entities: {
+      readonly Grant?: { readonly jti: string; readonly clientId?: string } & Record<string, unknown>;
+      readonly RotatedRefreshToken?: { readonly jti: string };
+    };
+  };
+}
+
+/** The request that is being answered; undefined for what the process does by itself. */
+function currentContext(): Context | undefined {
+  return Provider.ctx as Context | undefined;
+}
+
+function currentState(): RequestState {
+  return requestState(currentContext()?.req);
+}
+
+const seconds = (date: Date) => Math.floor(date.getTime() / 1000);
+
+/** The browser's Gatehouse session as the library wants to see it. It cannot be written from there. */
+function sessionAdapter(): Partial<Adapter> {
+  return {
+    find: (id) => {
+      const { session } = currentState();
+      return Promise.resolve(
+        session && {
+          kind: 'Session',
+          jti: id,
+          uid: session.id,
+          accountId: session.user.id,
+          loginTs: seconds(session.authenticatedAt),
+          amr: [...session.authenticationMethods],
+          iat: seconds(session.authenticatedAt),
+          exp: seconds(session.expiresAt),
+          authorizations: {},
+        },
+      );
+    },
+  };
+}
+
+async function findGrantPayload(database: Database, id: string): Promise<AdapterPayload | undefined> {
+  const grant = currentState().grants.get(id) ?? (await findGrant(database, id));
+  if (grant === undefined) return undefined;
+  currentState().grants.set(id, grant);
+  return grant.payload;
+}
+
+function tokenAdapter(database: Database, kind: GrantTokenKind): Partial<Adapter> {
+  return {
+    upsert: (id, payload, ttlSeconds = 0) =>
+      insertGrantToken(database, kind, String(payload.grantId), {
+        value: id,
+        payload: { ...payload },
+        ttlSeconds,
+      }),
+    find: async (id) => remembered(await findGrantToken(database, kind, id))?.payload,
+    destroy: (id) => deleteGrantToken(database, kind, id),
+    revokeByGrantId: (grantId) => revokeGrant(database, grantId),
+  };
+}
+
+function remembered(found: FoundGrantToken | undefined): FoundGrantToken | undefined {
+  if (found !== undefined) currentState().grants.set(found.grant.id, found.grant);
+  return found;
+}
+
+const asConsumed = ({ payload, consumedSecondsAgo = 0 }: FoundGrantToken): AdapterPayload => ({
+  ...payload,
+  consumed: Math.floor(Date.now() / 1000 - consumedSecondsAgo),
+});
+
+/** A code and its grant are written together, and used once: a use that lost a race is refused, one that came later revokes. */
+function codeAdapter(database: Database): Partial<Adapter> {
+  return {
+    async upsert(id, payload, ttlSeconds = 0) {
+      const grant = currentContext()?.oidc.entities.Grant;
+      const { session } = currentState();
+      if (grant === undefined || session === undefined)
+        throw new Error('a code without a session or a grant');
+      const wasOpen = await insertCodeWithGrant(
+        database,
+        { value: id, payload: { ...payload }, ttlSeconds },
+        {
+          id: grant.jti,
+          clientId: String(grant.clientId),
+          sessionId: session.id,
+          payload: grantPayload(grant, session.expiresAt),
+        },
+      );
+      if (!wasOpen) throw new errors.LoginRequired('the session has ended');
+    },
+    async find(id) {
+      const found = remembered(await findGrantToken(database, 'AuthorizationCode', id));
+      if (found?.consumedSecondsAgo === undefined) return found?.payload;
+      const elapsedSeconds = (performance.now() - currentState().startedAtMs) / 1000;
+      return found.consumedSecondsAgo < elapsedSeconds ? undefined : asConsumed(found);
+    },
+    async consume(id) {
+      if (!(await consumeCode(database, id))) throw new errors.InvalidGrant('the code was used already');
+    },
+  };
+}
+
+function grantPayload(grant: Record<string, unknown>, sessionExpiresAt: Date): Record<string, unknown> {
+  const { jti, accountId, clientId, openid, resources } = grant;
+  const iat = Math.floor(Date.now() / 1000);
+  return {
+    kind: 'Grant',
+    jti,
+    accountId,
+    clientId,
+    openid,
+    resources,
+    iat,
+    exp: seconds(sessionExpiresAt) + 366 * 86_400,
+    successorKey: randomBytes(32).toString('base64url'),
+  };
+}
+
+/** What successors of a grant's refresh tokens are derived with. It never leaves the database but to do that. */
+export function successorKey({ payload }: LiveGrant): Buffer {
+  return Buffer.from(String(payload['successorKey']), 'base64url');
+}
+
+/**
+ * The library consumes a refresh token and saves its successor in two steps; here the first does nothing and the second is
+ * both, in one statement.
+ */
+function refreshTokenAdapter(database: Database): Partial<Adapter> {
+  return {
+    async upsert(id, payload, ttlSeconds = 0) {
+      const token = { value: id, payload: { ...payload }, ttlSeconds };
+      const rotated = currentContext()?.oidc.entities.RotatedRefreshToken;
+      if (rotated === undefined) {
+        await insertGrantToken(database, 'RefreshToken', String(payload.grantId), token);
+        return;
+      }
+      const options = { successor: token, graceSeconds: REFRESH_GRACE_SECONDS };
+      if (!(await rotateRefreshToken(database, rotated.jti, options))) {
+        await revokeGrant(database, String(payload.grantId));
+        throw new errors.InvalidGrant('refresh token already used');
+      }
+    },
+    async find(id) {
+      const found = remembered(await findGrantToken(database, 'RefreshToken', id));
+      if (found?.consumedSecondsAgo === undefined) return found?.payload;
+      return found.consumedSecondsAgo < REFRESH_GRACE_SECONDS ? found.payload : asConsumed(found);
+    },
+  };
+}
+
+function assertionAdapter(database: Database): Partial<Adapter> {
+  return {
+    async upsert(id, _payload, ttlSeconds = 0) {
+      if (!(await useClientAssertion(database, id, ttlSeconds))) {
+        throw new errors.InvalidClientAuth('client assertion tokens must only be used once');
+      }
+    },
+  };
+}

@@ -1,0 +1,47 @@
+/** What is known of one request to the OpenID Provider while it is answered, beside what the library keeps of it. */
+import type { IncomingMessage } from 'node:http';
+import { newReference } from '../audit/audit-event.ts';
+import type { Session } from '../sessions/session.ts';
+import type { LiveGrant } from './grant-store.ts';
+
+export interface RequestState {
+  /** The live session of the browser; undefined at endpoints that browsers do not visit. */
+  readonly session: Session | undefined;
+  /** The browser's cookies as they came: the library sees another. */
+  readonly cookie: string | undefined;
+  /** Milliseconds on the process's monotonic clock. */
+  readonly startedAtMs: number;
+  /** Grants that were found with a token in this request, by id: they are not asked for again. */
+  readonly grants: Map<string, LiveGrant>;
+  /** What the library reported as the reason of its refusal. */
+  failure: unknown;
+  /** Short name of that refusal, on its page and in the audit trail. */
+  readonly reference: string;
+}
+
+const states = new WeakMap<IncomingMessage, RequestState>();
+
+type Beginning = Pick<RequestState, 'session' | 'cookie'>;
+
+export function beginRequest(request: IncomingMessage, beginning: Beginning): void {
+  states.set(request, newState(beginning));
+}
+
+function newState({ session, cookie }: Beginning): RequestState {
+  let reference: string | undefined;
+  return {
+    session,
+    cookie,
+    startedAtMs: performance.now(),
+    grants: new Map(),
+    failure: undefined,
+    get reference() {
+      return (reference ??= newReference());
+    },
+  };
+}
+
+/** An empty state for what the process does by itself. */
+export function requestState(request: IncomingMessage | undefined): RequestState {
+  return (request && states.get(request)) ?? newState({ session: undefined, cookie: undefined });
+}
