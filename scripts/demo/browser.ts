@@ -26,6 +26,8 @@ interface BrowserOptions {
   /** Told of every request, redirects included, as soon as it is answered. */
   readonly onHop?: (hop: Hop) => void;
   readonly signal?: AbortSignal;
+  /** Where no server is: a redirect that leads below this address is not followed. */
+  readonly stopBefore?: string;
 }
 
 interface Navigation {
@@ -85,6 +87,7 @@ export class Browser {
   readonly #options: BrowserOptions;
   readonly #cookies = new CookieJar();
   #page: BrowserPage | undefined;
+  #stoppedAt: URL | undefined;
 
   constructor(options: BrowserOptions = {}) {
     this.#options = options;
@@ -94,6 +97,11 @@ export class Browser {
   get page(): BrowserPage {
     if (this.#page === undefined) throw new Error('the browser has opened nothing yet');
     return this.#page;
+  }
+
+  /** Where the last navigation would have gone on to, had it not been told to stop. */
+  get stoppedAt(): URL | undefined {
+    return this.#stoppedAt;
   }
 
   /** Types an address and follows redirects until a page stays. */
@@ -130,11 +138,17 @@ export class Browser {
 
   async #navigate(first: Navigation): Promise<BrowserPage> {
     let navigation: Navigation | undefined = first;
+    this.#stoppedAt = undefined;
     for (let redirects = 0; redirects <= MOST_REDIRECTS; redirects += 1) {
       const page: BrowserPage = await this.#send(navigation, NAVIGATES);
       this.#page = page;
       navigation = nextNavigation(navigation, page);
       if (navigation === undefined) return page;
+      const { stopBefore } = this.#options;
+      if (stopBefore !== undefined && navigation.url.href.startsWith(stopBefore)) {
+        this.#stoppedAt = navigation.url;
+        return page;
+      }
     }
     throw new Error(`more than ${MOST_REDIRECTS} redirects since ${first.url.origin}${first.url.pathname}`);
   }

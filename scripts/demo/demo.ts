@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: Gatehouse, two sample companies and their identity providers, all on loopback and in a folder that is
- * removed at the end. Runs until Ctrl-C, or with `--once` performs both sign-ins by itself and says by its exit code
+ * `npm run demo`: Gatehouse, two sample companies with their identity providers, and an application, all on loopback and in a
+ * folder that is removed at the end. Runs until Ctrl-C, or with `--once` performs both sign-ins by itself and says by its exit code
  * whether they worked. Owns the order of things and the words; everything else is in its neighbours.
  */
 import { chmod, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
@@ -12,11 +12,12 @@ import { startLoopbackServer } from './loopback-server.ts';
 import { DEMO_PASSWORD } from './people.ts';
 import {
   ADA,
+  APPLICATION,
   explainRefusal,
   GRACE,
   NOT_SET_UP,
-  registerCompanies,
-  startIdentityProviders,
+  registerAll,
+  startCounterparts,
 } from './sample-companies.ts';
 import type { EntryLinks } from './sample-companies.ts';
 import { signInOnce } from './sign-in-once.ts';
@@ -36,6 +37,7 @@ type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE';
 
 interface Demo {
   readonly gateway: GatewayProcess;
+  readonly applicationUrl: string;
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
 }
@@ -96,26 +98,27 @@ async function startDemo(
 ): Promise<[Demo, EntryLinks]> {
   const folder = await makeFolder(cleanup);
   const gateway = new GatewayProcess({ folder, port: await findFreePort(), signal });
-  const providers = await startIdentityProviders(folder, gateway.url);
-  cleanup.add(() => providers.close());
+  const counterparts = await startCounterparts(folder, gateway.url);
+  cleanup.add(() => counterparts.close());
   terminal.line(`Starting Gatehouse at ${gateway.url} on its embedded database ...`);
   cleanup.add(() => gateway.stop());
   const startedAt = Date.now();
   await gateway.start();
   terminal.line(`Ready after ${((Date.now() - startedAt) / 1000).toFixed(1)} s.`);
-  const entryLinks = await registerCompanies(gateway, terminal, providers);
-  return [{ gateway, terminal, signal }, entryLinks];
+  const entryLinks = await registerAll(gateway, terminal, counterparts);
+  return [{ gateway, applicationUrl: counterparts.application.url, terminal, signal }, entryLinks];
 }
 
-async function runOnce({ gateway, terminal, signal }: Demo): Promise<void> {
-  for (const person of [ADA, GRACE]) await signInOnce(person, { gatewayUrl: gateway.url, terminal, signal });
-  terminal.heading('Both people reached their dashboard:');
+async function runOnce({ gateway, applicationUrl, terminal, signal }: Demo): Promise<void> {
+  const options = { gatewayUrl: gateway.url, applicationUrl, terminal, signal };
+  for (const person of [ADA, GRACE]) await signInOnce(person, options);
+  terminal.heading(`Both people reached their dashboard, and ${APPLICATION.name} without being asked again:`);
   for (const { email, companyName, protocol } of [ADA, GRACE]) {
     terminal.line(`  ${terminal.paint('green', '✓')} ${email.padEnd(22)}${companyName}, ${protocol}`);
   }
 }
 
-function describeWhatToTry({ gateway, terminal }: Demo, entryLinks: EntryLinks): void {
+function describeWhatToTry({ gateway, applicationUrl, terminal }: Demo, entryLinks: EntryLinks): void {
   const row = (left: string, right: string): void => {
     terminal.line(`  ${terminal.paint('cyan', left.padEnd(24))}${right}`);
   };
@@ -128,6 +131,8 @@ function describeWhatToTry({ gateway, terminal }: Demo, entryLinks: EntryLinks):
   );
   row('you@elsewhere.example', 'refused: no company has this domain');
   terminal.line(`  The password is ${terminal.paint('bold', DEMO_PASSWORD)} everywhere.`);
+  terminal.heading('Or start at the application');
+  row(APPLICATION.name, applicationUrl);
   terminal.heading('Or follow a link, as from a company portal');
   row(ADA.companyName, entryLinks.acme);
   row(GRACE.companyName, entryLinks.brand);

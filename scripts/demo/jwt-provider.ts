@@ -6,7 +6,7 @@
 import { randomBytes, sign } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { readForm, startLoopbackServer } from './loopback-server.ts';
+import { readCookie, readForm, startLoopbackServer } from './loopback-server.ts';
 import { authenticate, DEMO_PASSWORD } from './people.ts';
 import type { Person } from './people.ts';
 import { renderMessagePage, renderSignInPage, sendPage } from './sign-in-page.ts';
@@ -55,14 +55,6 @@ function isAllowedCallback(callback: string, prefix: string): boolean {
 
 function appendToken(callback: string, token: string): string {
   return `${callback}${callback.includes('?') ? '&' : '?'}token=${token}`;
-}
-
-function readCookie(request: IncomingMessage, name: string): string | undefined {
-  for (const pair of (request.headers.cookie ?? '').split(';')) {
-    const [key, value] = pair.trim().split('=');
-    if (key === name) return value;
-  }
-  return undefined;
 }
 
 class JwtProviderSite {

@@ -55,3 +55,12 @@ export async function readForm(request: IncomingMessage): Promise<URLSearchParam
   }
   return new URLSearchParams(Buffer.concat(chunks).toString('utf8'));
 }
+
+/** A cookie of a request; undefined where there is none. */
+export function readCookie(request: IncomingMessage, name: string): string | undefined {
+  for (const pair of (request.headers.cookie ?? '').split(';')) {
+    const [key, value] = pair.trim().split('=');
+    if (key === name) return value;
+  }
+  return undefined;
+}

@@ -1,10 +1,12 @@
 /**
- * The demonstration's two customers: Acme Rockets signs in by OpenID Connect, Brand & Co by a custom JWT. Starts their
- * identity providers and registers both with the real commands, shown as a person would type them.
+ * The demonstration's two customers, Acme Rockets who sign in by OpenID Connect and Brand & Co by a custom JWT, and the
+ * vendor's application that both use. Starts what they run and registers all with the real commands, shown as typed.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { startApplication } from './application.ts';
+import type { DemoApplication } from './application.ts';
 import type { GatewayProcess } from './gateway-process.ts';
 import { startJwtProvider } from './jwt-provider.ts';
 import type { JwtProvider } from './jwt-provider.ts';
@@ -41,18 +43,25 @@ export const GRACE: SamplePerson = {
 /** Acme Rockets knows this person; Gatehouse does not. */
 export const NOT_SET_UP = 'nobody@acme.example';
 
+/** The vendor's application that both companies use. */
+export const APPLICATION = { name: 'Launchpad', clientId: 'launchpad', secretFile: 'launchpad-secret.txt' };
+
 const CLIENT_ID = 'gatehouse';
 const SECRET_FILE = 'acme-client-secret.txt';
 const PUBLIC_KEY_FILE = 'brand-public.pem';
 
-interface IdentityProviders {
+interface Counterparts {
   readonly acme: OpenIdProvider;
   readonly brand: JwtProvider;
+  readonly application: DemoApplication;
   close(): Promise<void>;
 }
 
-/** Starts both identity providers and leaves in the folder what each customer hands over: a secret, a public key. */
-export async function startIdentityProviders(folder: string, gatewayUrl: string): Promise<IdentityProviders> {
+/**
+ * Starts both identity providers and the application, and leaves in the folder what each of them hands over: secrets, and a
+ * public key.
+ */
+export async function startCounterparts(folder: string, gatewayUrl: string): Promise<Counterparts> {
   const secret = randomBytes(32).toString('base64url');
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
   await writeFile(join(folder, SECRET_FILE), secret, { mode: 0o600 });
@@ -63,7 +72,7 @@ export async function startIdentityProviders(folder: string, gatewayUrl: string)
       secret,
       // What it is to be is only known once the connection is registered, and that asks this provider first.
       redirectUris: [],
-      postLogoutRedirectUris: [`${gatewayUrl}/`, `${gatewayUrl}/login`],
+      postLogoutRedirectUris: [`${gatewayUrl}/logout/done`],
     },
     people: [
       { subject: 'acme-1001', email: ADA.email, name: 'Ada' },
@@ -77,11 +86,19 @@ export async function startIdentityProviders(folder: string, gatewayUrl: string)
     companyName: GRACE.companyName,
     allowedCallbackPrefix: gatewayUrl,
   });
+  const applicationSecret = randomBytes(32).toString('base64url');
+  await writeFile(join(folder, APPLICATION.secretFile), applicationSecret, { mode: 0o600 });
+  const application = await startApplication({
+    name: APPLICATION.name,
+    client: { id: APPLICATION.clientId, secret: applicationSecret },
+    issuer: `${gatewayUrl}/oidc`,
+  });
   return {
     acme,
     brand,
+    application,
     close: async () => {
-      await Promise.all([acme.close(), brand.close()]);
+      await Promise.all([acme.close(), brand.close(), application.close()]);
     },
   };
 }
@@ -127,11 +144,11 @@ export interface EntryLinks {
   readonly brand: string;
 }
 
-/** Registers both companies and their people; afterwards both can sign in. */
-export async function registerCompanies(
+/** Registers both companies, their people, and the application; afterwards both can sign in to it. */
+export async function registerAll(
   gateway: GatewayProcess,
   terminal: Terminal,
-  { acme, brand }: IdentityProviders,
+  { acme, brand, application }: Counterparts,
 ): Promise<EntryLinks> {
   const operator = new Operator(gateway, terminal);
 
@@ -140,7 +157,7 @@ export async function registerCompanies(
   await operator.type(['domain', 'add', 'acme', 'acme.example', '--verified']);
   const oidc = await operator.typeForJson([
     ...['connection', 'add', 'acme', 'oidc', '--discovery-url', acme.issuer],
-    ...['--client-id', CLIENT_ID, '--client-secret-file', SECRET_FILE],
+    ...['--client-id', CLIENT_ID, '--client-secret-file', SECRET_FILE, '--logout-returns', 'yes'],
   ]);
   acme.setRedirectUris([textMember(oidc, 'redirect_uri')]);
   await operator.type(['user', 'add', 'acme', ADA.email, '--name', 'Ada']);
@@ -153,6 +170,12 @@ export async function registerCompanies(
     ...['--public-key-file', PUBLIC_KEY_FILE],
   ]);
   await operator.type(['user', 'add', 'brand', GRACE.email, '--name', 'Grace']);
+
+  terminal.heading(`${APPLICATION.name}: an application of the vendor's`);
+  await operator.type([
+    ...['app', 'add', APPLICATION.clientId, '--redirect-uri', application.redirectUri],
+    ...['--post-logout-uri', application.url, '--secret-file', APPLICATION.secretFile],
+  ]);
 
   return { acme: textMember(oidc, 'entry_url'), brand: textMember(jwtCallback, 'entry_url') };
 }

@@ -1,5 +1,5 @@
 /**
- * One whole sign-in without a person: from the e-mail page to the dashboard, over real HTTP, every hop shown. It does
+ * One whole sign-in without a person: from the e-mail page to the dashboard, and on to an application, over real HTTP, every hop shown. It does
  * what a person would do on the pages that it is shown, and then asks Gatehouse who is signed in.
  */
 import { Browser } from './browser.ts';
@@ -21,6 +21,7 @@ interface SessionAnswer {
 
 interface SignInOptions {
   readonly gatewayUrl: string;
+  readonly applicationUrl: string;
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
 }
@@ -47,7 +48,7 @@ function checkPage(page: BrowserPage, isRight: boolean, wanted: string): void {
  */
 export async function signInOnce(
   person: SamplePerson,
-  { gatewayUrl, terminal, signal }: SignInOptions,
+  { gatewayUrl, applicationUrl, terminal, signal }: SignInOptions,
 ): Promise<void> {
   let hops = 0;
   const browser = new Browser({
@@ -76,6 +77,13 @@ export async function signInOnce(
 
   const answer = await browser.fetch('/session');
   checkPage(answer, isSessionOf(person, answer.body), `The session of ${person.email} was expected`);
+
+  terminal.line('  and opens the application:');
+  await browser.open(applicationUrl);
+  const application = await browser.submit({});
+  const isThere =
+    application.url.href === applicationUrl && visibleText(application.body).includes(person.email);
+  checkPage(application, isThere, `The application of ${person.email} was expected`);
 }
 
 function isSessionOf(person: SamplePerson, body: string): boolean {

@@ -155,6 +155,27 @@ ${form}
   );
 }
 
+interface Question {
+  readonly title: string;
+  readonly text: string;
+  readonly action: string;
+  readonly method: 'get' | 'post';
+  readonly button: string;
+}
+
+/** A sentence and one thing to do. */
+export function renderQuestionPage(company: CompanyPages, question: Question): Page {
+  return renderPage(
+    company,
+    question.title,
+    `<h1>${escapeHtml(question.title)}</h1>
+<p class="lead">${escapeHtml(question.text)}</p>
+<form method="${question.method}" action="${escapeHtml(question.action)}">
+<button type="submit">${escapeHtml(question.button)}</button>
+</form>`,
+  );
+}
+
 export function renderMessagePage(company: CompanyPages, title: string, text: string): Page {
   return renderPage(company, title, `<h1>${escapeHtml(title)}</h1>\n<p class="lead">${escapeHtml(text)}</p>`);
 }
