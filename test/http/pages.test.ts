@@ -35,6 +35,9 @@ const pages = {
       organization: value,
       expiresAt: evening,
       authenticatedAt: noon,
+      sessions: [
+        { id: value, isCurrent: false, authenticatedAt: noon, expiresAt: evening, applications: [value] },
+      ],
     }),
   failure: (value: string) =>
     renderFailurePage({
@@ -243,6 +246,7 @@ describe('the home page', () => {
       organization: 'Acme & Sons',
       expiresAt: evening,
       authenticatedAt: noon,
+      sessions: [],
     });
     expect(page).toContain('<bdi>ada@acme.example</bdi>');
     expect(page).toContain('<bdi>Acme &amp; Sons</bdi>');
