@@ -209,7 +209,8 @@ function logRequests({ log }: HttpParts): RequestHandler {
     }
     const startedAtMs = performance.now();
     response.once('close', () => {
-      const route = (request.route as { readonly path?: string } | undefined)?.path ?? 'none';
+      const listed = (request.route as { readonly path?: string } | undefined)?.path;
+      const route = listed ?? (response.locals['route'] as string | undefined) ?? 'none';
       const durationMs = Math.round((performance.now() - startedAtMs) * 10) / 10;
       log.info({ method: request.method, route, status: response.statusCode, durationMs }, 'request');
     });

@@ -34,6 +34,7 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
       next();
       return;
     }
+    response.locals['route'] = `/oidc${request.path}`;
     if (FOR_BROWSERS.has(request.path) && request.method === 'POST') {
       await askAgainByGet(request, response);
       return;
