@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import express, { type Request, type RequestHandler, type Response } from 'express';
 import { insertAuditEvent } from '../audit/audit-store.ts';
-import { findGatewayError } from '../errors.ts';
+import { findGatewayError, GatewayError } from '../errors.ts';
 import { describeError } from '../log.ts';
 import { serveProviderRequest, type ProviderFaces } from '../provider/provider-request.ts';
 import { seeOther } from './app-answers.ts';
@@ -11,7 +11,7 @@ import { brandOf, type FailureParts } from './failures.ts';
 import { publicFailures } from './failure-texts.ts';
 import { renderFailurePage } from './pages/failure-page.ts';
 import type { HttpParts } from './parts.ts';
-import { addressBlock } from './request-facts.ts';
+import { addressBlock, prefetchStatus } from './request-facts.ts';
 import { signOutForApplication } from './sign-out-routes.ts';
 
 /** Below `/oidc`. What is not here does not exist, whatever the library has. */
@@ -35,10 +35,7 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
       return;
     }
     response.locals['route'] = `/oidc${request.path}`;
-    if (FOR_BROWSERS.has(request.path) && request.method === 'POST') {
-      await askAgainByGet(request, response);
-      return;
-    }
+    if (FOR_BROWSERS.has(request.path) && !(await isMeantNow(request, response))) return;
     if (request.path.startsWith('/token')) await parts.limits.requireClientTries(request);
     const session = FOR_BROWSERS.has(request.path) ? await currentSession(parts, request) : undefined;
     if (request.path === '/auth') allowSelfSubmission(response);
@@ -51,6 +48,23 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
       session,
     });
   };
+}
+
+/**
+ * Whether a browser is there to take the step: one that only looks ahead must neither get a code nor be signed out. What is not
+ * meant, or comes in another way, is answered here.
+ */
+async function isMeantNow(request: Request, response: Response): Promise<boolean> {
+  if (request.method === 'POST') {
+    await askAgainByGet(request, response);
+    return false;
+  }
+  if (request.method !== 'GET') {
+    throw new GatewayError('method_not_allowed', { allowedMethods: ['GET', 'POST'] });
+  }
+  const lookingAhead = prefetchStatus(request);
+  if (lookingAhead !== undefined) response.status(lookingAhead).end();
+  return lookingAhead === undefined;
 }
 
 /** A form that posts an answer to an application submits itself; the library adds the digest of its one script. */

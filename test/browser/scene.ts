@@ -72,11 +72,17 @@ async function addAcme(gateway: TestGateway) {
   const provider = await startOpenIdProvider({
     companyName: 'Acme',
     people,
-    client: { id: 'gatehouse', secret: CLIENT_SECRET, redirectUris: [] },
+    client: {
+      id: 'gatehouse',
+      secret: CLIENT_SECRET,
+      redirectUris: [],
+      postLogoutRedirectUris: [`${gateway.url}/logout/done`],
+    },
   });
   const connection = await gateway.addOidc(organization, {
     discoveryUrl: provider.issuer,
     clientSecret: CLIENT_SECRET,
+    logoutReturns: true,
   });
   provider.setRedirectUris([`${gateway.url}/sso/oidc/${connection.id}/callback`]);
   for (const { email, name } of people) {

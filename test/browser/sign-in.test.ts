@@ -104,11 +104,11 @@ describeInChromium('signing in', (people) => {
 
   it('S-10 shows no signed-in page to the back button after signing out', async () => {
     const page = await people.enter();
-    await signIn(page, scene.gateway, 'alan@acme.example');
+    await signIn(page, scene.gateway, 'rosa@brand.example');
     await signOut(page);
     await pressBack(page);
     expect(page.url()).toBe(`${scene.gateway.url}/login`);
-    expect(await page.content()).not.toContain('alan@acme.example');
+    expect(await page.content()).not.toContain('rosa@brand.example');
     expect(await page.getByRole('heading', { name: 'Sign in' }).count()).toBe(1);
   });
 

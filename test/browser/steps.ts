@@ -26,9 +26,15 @@ export async function signIn(page: Page, { url }: Site, email: string): Promise<
   await seeHeading(page, 'You are signed in');
 }
 
+/** Here and, where the company's provider asks, there. */
 export async function signOut(page: Page): Promise<void> {
-  await page.getByRole('button', { name: 'Sign out' }).click();
-  await page.getByText('You are signed out.').waitFor();
+  const button = page.getByRole('button', { name: 'Sign out', exact: true });
+  await button.click();
+  const isOut = page.getByText('You are signed out.');
+  const atCompany = page.getByRole('heading', { level: 1, name: 'Sign out?' });
+  await isOut.or(atCompany).waitFor();
+  if (await atCompany.isVisible()) await button.click();
+  await isOut.waitFor();
 }
 
 /** Waits until the page's heading says this. */

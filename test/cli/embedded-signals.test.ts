@@ -153,7 +153,7 @@ describe('serve on the embedded database', () => {
     void server.stop();
     await until('refused connections', async () => !(await takesConnections(server.port)));
     await sleep(600); // what comes earlier passes for the first one's echo
-    expect(await server.stop()).toMatchObject({ signal: 'SIGKILL' });
+    expect(await server.stop()).toMatchObject({ signal: 'SIGTERM' });
     const next = await runProcess(['org', 'list', '--json'], env);
     expect(JSON.parse(next.stdout)).toMatchObject([{ slug: 'acme' }]);
     expect(existsSync(pidFile)).toBe(false);

@@ -56,6 +56,7 @@ interface OidcOptions {
   readonly clientId?: string;
   readonly clientSecret?: string;
   readonly emailClaim?: string;
+  readonly logoutReturns?: boolean;
 }
 
 interface JwtCallbackOptions {
