@@ -78,7 +78,7 @@ describe('signing in', () => {
   });
 
   it('ends the session on the server at sign-out', async () => {
-    const browser = await signIn('ada@acme.example');
+    const browser = await signIn('grace@brand.example');
     await browser.submit({});
     expect(browser.page.body).toContain('signed out');
     expect((await whoIs(browser)).status).toBe(401);
