@@ -5,7 +5,7 @@ import { startJwtProvider } from '../scripts/demo/jwt-provider.ts';
 import { startOpenIdProvider } from '../scripts/demo/openid-provider.ts';
 import { rsaKeyPair, startTestGateway, type TestGateway } from './support/test-gateway.ts';
 
-const BRAND_PEOPLE = ['grace', 'joan', 'rosa', 'ruth'];
+const BRAND_PEOPLE = ['grace', 'joan', 'mary', 'rosa', 'ruth'];
 
 describe('signing in', () => {
   let gateway: TestGateway;
@@ -78,7 +78,7 @@ describe('signing in', () => {
   });
 
   it('ends the session on the server at sign-out', async () => {
-    const browser = await signIn('grace@brand.example');
+    const browser = await signIn('mary@brand.example');
     await browser.submit({});
     expect(browser.page.body).toContain('signed out');
     expect((await whoIs(browser)).status).toBe(401);

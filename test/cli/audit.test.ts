@@ -50,6 +50,7 @@ describe('audit list', () => {
     expect(events.at(-1)).toEqual({
       id: expect.stringMatching(/^\d+$/),
       at: expect.stringMatching(/Z$/),
+      application: null,
       action: 'login.failed',
       outcome: 'failure',
       code: 'user_disabled',

@@ -45,7 +45,13 @@ describe('connection add … oidc', () => {
       scope: 'openid email profile',
       email_claim: 'email',
       endpoint_origins: [provider.issuer],
+      logout_returns: false,
+      max_age: null,
+      required_acr: null,
+      required_amr: null,
       redirect_uri: `http://localhost:3999/sso/oidc/${added.id}/callback`,
+      post_logout_redirect_uri: 'http://localhost:3999/logout/done',
+      backchannel_logout_uri: `http://localhost:3999/sso/oidc/${added.id}/backchannel-logout`,
     });
     expect(stdout).not.toContain(SECRET);
     expect(await bench.storedSecret(added.id)).toBe(SECRET);
@@ -55,7 +61,9 @@ describe('connection add … oidc', () => {
   it('tells people what to give the customer', async () => {
     const slug = await newOrganization();
     const { stdout } = await cli.run(addArgs(slug, '-'), { stdin: SECRET });
-    expect(stdout).toMatch(/Give the customer:\n {2}redirect uri: http:\S+\n {2}entry url: http:\S+\n$/);
+    expect(stdout).toMatch(
+      /Give the customer:\n {2}redirect uri: http:\S+\n {2}post logout redirect uri: http:\S+\n {2}backchannel logout uri: http:\S+\n {2}entry url: http:\S+\n$/,
+    );
     expect(stdout).not.toContain(SECRET);
   });
 
