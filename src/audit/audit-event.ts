@@ -19,6 +19,7 @@ export type AuditAction =
   | 'application.signed_in'
   | 'application.refused'
   | 'application.signed_out'
+  | 'application.token_reused'
   | 'application.logout_notice_failed'
   | 'signing_key.added';
 

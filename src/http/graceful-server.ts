@@ -5,6 +5,7 @@
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Refusal } from '../errors.ts';
+import { noteConnection, noteRequest } from './arrivals.ts';
 
 const LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 65_000 };
 const LONGEST_STOP_MS = 15_000;
@@ -26,6 +27,7 @@ export function gracefulServer(listener: (isStopping: () => boolean) => RequestL
   const underWay = new Set<ServerResponse>();
   const answer = listener(() => isStopping);
   const server = createServer(LIMITS, (request, response) => {
+    noteRequest(request);
     underWay.add(response);
     if (isStopping) response.shouldKeepAlive = false;
     response.once('close', () => {
@@ -34,6 +36,7 @@ export function gracefulServer(listener: (isStopping: () => boolean) => RequestL
     });
     answer(request, response);
   });
+  server.on('connection', noteConnection);
   return {
     isStopping: () => isStopping,
     listen: (port, host) =>

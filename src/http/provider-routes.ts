@@ -6,6 +6,7 @@ import { findGatewayError, GatewayError } from '../errors.ts';
 import { describeError } from '../log.ts';
 import { serveProviderRequest, type ProviderFaces } from '../provider/provider-request.ts';
 import { seeOther } from './app-answers.ts';
+import { arrivalMs } from './arrivals.ts';
 import { currentSession } from './browser-login.ts';
 import { brandOf, type FailureParts } from './failures.ts';
 import { publicFailures } from './failure-texts.ts';
@@ -34,6 +35,7 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
       next();
       return;
     }
+    const startedAtMs = arrivalMs(request);
     response.locals['route'] = `/oidc${request.path}`;
     if (FOR_BROWSERS.has(request.path) && !(await isMeantNow(request, response))) return;
     if (request.path.startsWith('/token')) await parts.limits.requireClientTries(request);
@@ -41,11 +43,13 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
     if (request.path === '/auth') allowSelfSubmission(response);
     const provider = await parts.provider.get();
     const { publicUrl } = parts.config;
+
     await serveProviderRequest(provider, parts.cookies.sessionName, {
       request,
       response,
       publicUrl,
       session,
+      startedAtMs,
     });
   };
 }

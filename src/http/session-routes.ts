@@ -80,7 +80,10 @@ async function bearerSession(parts: HttpParts, request: Request): Promise<ShownS
   const authorization = request.get('authorization');
   if (authorization === undefined) return currentSession(parts, request);
   const [, token] = /^Bearer ([\w.~+/-]{1,512}=*)$/i.exec(authorization) ?? [];
-  const found = token === undefined ? undefined : await findGrantToken(parts.database, 'AccessToken', token);
+  const found =
+    token === undefined
+      ? undefined
+      : await findGrantToken(parts.database, { kind: 'AccessToken', value: token });
   if (found === undefined) return undefined;
   const { userId, email, name, organization, connection, authenticatedAt, sessionExpiresAt } =
     found.grant.holder;

@@ -94,8 +94,7 @@ const grantFromRow = (row: GrantRow): LiveGrant => ({
 /** A code or a token that is good, or was good before it was used. */
 export async function findGrantToken(
   database: Database,
-  kind: GrantTokenKind,
-  value: string,
+  { kind, value }: GrantTokenName,
 ): Promise<FoundGrantToken | undefined> {
   const { rows } = await database.run((db) =>
     db
@@ -179,80 +178,82 @@ export async function insertCodeWithGrant(
   return rows.length > 0;
 }
 
-/** @throws pg.DatabaseError for a broken reference if the grant has ended meanwhile */
-export async function insertGrantToken(
-  database: Database,
-  kind: GrantTokenKind,
-  grantId: string,
-  token: NewToken,
-): Promise<void> {
-  await database.run((db) =>
-    db
-      .raw(
-        `INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
-         VALUES (:digest, :kind, :grantId, CAST(:payload AS jsonb), now() + make_interval(secs => CAST(:ttlSeconds AS float8)))`,
-        {
-          digest: digestOf(kind, token.value),
-          kind,
-          grantId,
-          payload: JSON.stringify(token.payload),
-          ttlSeconds: token.ttlSeconds,
-        },
-      )
-      .options({ name: 'insert-grant-token' }),
-  );
+/** Names a code or a token by what its bearer has. */
+export interface GrantTokenName {
+  readonly kind: GrantTokenKind;
+  readonly value: string;
 }
 
-/** Uses a code. @returns false if somebody else has used it */
-export async function consumeCode(database: Database, value: string): Promise<boolean> {
-  const { rowCount } = await database.run((db) =>
-    db
-      .raw<{ rowCount: number }>(
-        'UPDATE grant_tokens SET consumed_at = clock_timestamp() WHERE digest = :digest AND consumed_at IS NULL',
-        { digest: digestOf('AuthorizationCode', value) },
-      )
-      .options({ name: 'consume-code' }),
+/** A token under a grant that is there already. */
+export interface IssuedToken extends NewToken, GrantTokenName {
+  readonly grantId: string;
+}
+
+const ISSUE = `
+  INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
+  SELECT decode(digest, 'hex'), kind, grant_id, payload, now() + make_interval(secs => ttl)
+  FROM jsonb_to_recordset(CAST(:tokens AS jsonb)) AS t (digest text, kind text, grant_id text, payload jsonb, ttl float8)`;
+
+const issueParameter = (tokens: readonly IssuedToken[]) =>
+  JSON.stringify(
+    tokens.map(({ kind, value, grantId, payload, ttlSeconds }) => ({
+      digest: digestOf(kind, value).toString('hex'),
+      kind,
+      grant_id: grantId,
+      payload,
+      ttl: ttlSeconds,
+    })),
   );
-  return rowCount === 1;
+
+/** @throws pg.DatabaseError for a broken reference if the grant has ended meanwhile */
+export async function issueTokens(database: Database, tokens: readonly IssuedToken[]): Promise<void> {
+  await database.run((db) =>
+    db.raw(ISSUE, { tokens: issueParameter(tokens) }).options({ name: 'issue-tokens' }),
+  );
 }
 
 /**
- * Uses a refresh token and writes its successor, both or neither. Who comes too late within the grace gets the same successor,
- * which is there already; its value follows from its predecessor's.
- * @returns false if the token was used longer ago than that
+ * Uses a code or a refresh token and writes what is issued for it, both or neither.
+ * @returns false if somebody else has used it; nothing was written then
+ * @throws pg.DatabaseError for a broken reference if the grant has ended meanwhile
  */
-export async function rotateRefreshToken(
+export async function redeemToken(
   database: Database,
-  value: string,
-  { successor, graceSeconds }: { readonly successor: NewToken; readonly graceSeconds: number },
+  { kind, value }: GrantTokenName,
+  tokens: readonly IssuedToken[],
 ): Promise<boolean> {
-  const digest = digestOf('RefreshToken', value);
-  const { rowCount } = await database.run((db) =>
+  const { rows } = await database.run((db) =>
     db
-      .raw<{ rowCount: number }>(
+      .raw<{ rows: unknown[] }>(
         `WITH used AS (
            UPDATE grant_tokens SET consumed_at = clock_timestamp()
-           WHERE digest = :digest AND consumed_at IS NULL RETURNING grant_id
-         )
-         INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
-         SELECT CAST(:successorDigest AS bytea), 'RefreshToken', used.grant_id, CAST(:payload AS jsonb),
-                now() + make_interval(secs => CAST(:ttlSeconds AS float8))
-         FROM used`,
-        {
-          digest,
-          successorDigest: digestOf('RefreshToken', successor.value),
-          payload: JSON.stringify(successor.payload),
-          ttlSeconds: successor.ttlSeconds,
-        },
+           WHERE digest = :digest AND consumed_at IS NULL RETURNING 1
+         ), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM used))
+         SELECT FROM used`,
+        { digest: digestOf(kind, value), tokens: issueParameter(tokens) },
       )
-      .options({ name: 'rotate-refresh-token' }),
+      .options({ name: 'redeem-token' }),
   );
-  if (rowCount === 1) return true;
+  return rows.length > 0;
+}
+
+/**
+ * Writes what is issued for a refresh token that was used a moment ago. Its successor follows from it and is there already.
+ * @returns false if it was used longer ago than that; nothing was written then
+ */
+export async function repeatRefresh(
+  database: Database,
+  value: string,
+  { tokens, graceSeconds }: { readonly tokens: readonly IssuedToken[]; readonly graceSeconds: number },
+): Promise<boolean> {
   const { rows } = await database.run((db) =>
     db.raw<{ rows: unknown[] }>(
-      `SELECT FROM grant_tokens
-       WHERE digest = :digest AND consumed_at > clock_timestamp() - make_interval(secs => CAST(:graceSeconds AS float8))`,
-      { digest, graceSeconds },
+      `WITH used AS (
+         SELECT FROM grant_tokens
+         WHERE digest = :digest AND consumed_at > clock_timestamp() - make_interval(secs => CAST(:graceSeconds AS float8))
+       ), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM used) ON CONFLICT DO NOTHING)
+       SELECT FROM used`,
+      { digest: digestOf('RefreshToken', value), graceSeconds, tokens: issueParameter(tokens) },
     ),
   );
   return rows.length > 0;
@@ -265,11 +266,23 @@ export async function revokeGrant(database: Database, id: string): Promise<void>
   );
 }
 
-export async function deleteGrantToken(
-  database: Database,
-  kind: GrantTokenKind,
-  value: string,
-): Promise<void> {
+/** Ends a grant because a code or a refresh token of it was used twice: one of the two who had it should not have. */
+export async function endReplayedGrant(database: Database, id: string): Promise<void> {
+  await database.run((db) =>
+    db.raw(
+      `WITH ended AS (
+         UPDATE grants SET revoked_at = now(), replayed_at = now() WHERE id = :id AND revoked_at IS NULL
+         RETURNING organization_id, session_id, client_id
+       )
+       INSERT INTO audit_events (action, outcome, organization_id, connection_id, user_id, client_id)
+       SELECT 'application.token_reused', 'success', s.organization_id, s.connection_id, s.user_id, ended.client_id
+       FROM ended JOIN sessions s ON s.organization_id = ended.organization_id AND s.id = ended.session_id`,
+      { id },
+    ),
+  );
+}
+
+export async function deleteGrantToken(database: Database, { kind, value }: GrantTokenName): Promise<void> {
   await database.run((db) =>
     db('grant_tokens')
       .where({ digest: digestOf(kind, value) })

@@ -10,7 +10,8 @@ import type { SecretBox } from '../secret-box.ts';
 import { accountOfGrant, accountOfSession, claimsByScope } from './account.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { providerAdapter, successorKey } from './provider-adapter.ts';
-import { surroundAnswers, type ProviderFaces } from './provider-request.ts';
+import { surroundAnswers } from './provider-answers.ts';
+import type { ProviderFaces } from './provider-request.ts';
 import { requestState } from './request-state.ts';
 import { SIGNED_TTL_SECONDS, type SigningKey } from './signing-key.ts';
 import { extraParameters, signInPath, signInPolicy } from './sign-in-policy.ts';
@@ -43,7 +44,7 @@ export function openIdProvider(parts: OpenIdProviderParts, keys: readonly Signin
   });
   // Forwarded headers are set by us, from PUBLIC_URL.
   provider.proxy = true;
-  surroundAnswers(provider, parts.faces);
+  surroundAnswers(provider, parts);
   compareSecretsOfOurs(provider, parts.clients);
   deriveSuccessors(provider);
   return provider;

@@ -9,14 +9,15 @@ import type { IncomingMessage } from 'node:http';
 import { findGatewayError } from '../errors.ts';
 import { sqlState, type Database } from '../database/database.ts';
 import {
-  consumeCode,
   deleteGrantToken,
+  endReplayedGrant,
   findGrant,
   findGrantToken,
   insertCodeWithGrant,
-  insertGrantToken,
+  issueTokens,
+  redeemToken,
+  repeatRefresh,
   revokeGrant,
-  rotateRefreshToken,
   useClientAssertion,
   type FoundGrantToken,
   type GrantTokenKind,
@@ -96,10 +97,10 @@ function oauthFailure(error: unknown): unknown {
 interface Context {
   readonly req: IncomingMessage;
   readonly oidc: {
+    readonly route?: string;
     readonly client?: { readonly clientId: string };
     readonly entities: {
       readonly Grant?: { readonly jti: string; readonly clientId?: string } & Record<string, unknown>;
-      readonly RotatedRefreshToken?: { readonly jti: string };
     };
   };
 }
@@ -144,18 +145,48 @@ async function findGrantPayload(database: Database, id: string): Promise<Adapter
   return grant.payload;
 }
 
+/** What the token endpoint uses and issues is written when its answer is ready: `saveIssue` below. */
 function tokenAdapter(database: Database, kind: GrantTokenKind): Partial<Adapter> {
   return {
-    upsert: (id, payload, ttlSeconds = 0) =>
-      insertGrantToken(database, kind, String(payload.grantId), {
-        value: id,
-        payload: { ...payload },
-        ttlSeconds,
-      }),
-    find: async (id) => remembered(await findGrantToken(database, kind, id))?.payload,
-    destroy: (id) => deleteGrantToken(database, kind, id),
-    revokeByGrantId: (grantId) => revokeGrant(database, grantId),
+    upsert(value, payload, ttlSeconds = 0) {
+      const grantId = String(payload.grantId);
+      currentState().issue.tokens.push({ kind, value, grantId, payload: { ...payload }, ttlSeconds });
+      return Promise.resolve();
+    },
+    find: async (value) => remembered(await findGrantToken(database, { kind, value }))?.payload,
+    consume(value) {
+      currentState().issue.used = { kind, value };
+      return Promise.resolve();
+    },
+    destroy: (value) => deleteGrantToken(database, { kind, value }),
+    // Of the library's own at the token endpoint: a code or a refresh token came again.
+    revokeByGrantId: (grantId) =>
+      currentContext()?.oidc.route === 'token'
+        ? endReplayedGrant(database, grantId)
+        : revokeGrant(database, grantId),
   };
+}
+
+/**
+ * Writes what an answer of the token endpoint holds and uses up what it was asked with, in one statement; a use that lost a
+ * race is refused.
+ * @throws errors.OIDCProviderError
+ */
+export async function saveIssue(database: Database, { used, tokens }: RequestState['issue']): Promise<void> {
+  try {
+    if (used === undefined) {
+      if (tokens.length > 0) await issueTokens(database, tokens);
+      return;
+    }
+    if (await redeemToken(database, used, tokens)) return;
+    if (used.kind !== 'RefreshToken') throw new errors.InvalidGrant('the code was used already');
+    const repeat = { tokens, graceSeconds: REFRESH_GRACE_SECONDS };
+    if (await repeatRefresh(database, used.value, repeat)) return;
+    for (const { grantId } of tokens) await endReplayedGrant(database, grantId);
+    throw new errors.InvalidGrant('refresh token already used');
+  } catch (error) {
+    throw oauthFailure(error);
+  }
 }
 
 function remembered(found: FoundGrantToken | undefined): FoundGrantToken | undefined {
@@ -168,7 +199,7 @@ const asConsumed = ({ payload, consumedSecondsAgo = 0 }: FoundGrantToken): Adapt
   consumed: Math.floor(Date.now() / 1000 - consumedSecondsAgo),
 });
 
-/** A code and its grant are written together, and used once: a use that lost a race is refused, one that came later revokes. */
+/** A code and its grant are written together, and used once: a use that came too late for a race revokes what the first got. */
 function codeAdapter(database: Database): Partial<Adapter> {
   return {
     async upsert(id, payload, ttlSeconds = 0) {
@@ -189,13 +220,10 @@ function codeAdapter(database: Database): Partial<Adapter> {
       if (!wasOpen) throw new errors.LoginRequired('the session has ended');
     },
     async find(id) {
-      const found = remembered(await findGrantToken(database, 'AuthorizationCode', id));
+      const found = remembered(await findGrantToken(database, { kind: 'AuthorizationCode', value: id }));
       if (found?.consumedSecondsAgo === undefined) return found?.payload;
       const elapsedSeconds = (performance.now() - currentState().startedAtMs) / 1000;
       return found.consumedSecondsAgo < elapsedSeconds ? undefined : asConsumed(found);
-    },
-    async consume(id) {
-      if (!(await consumeCode(database, id))) throw new errors.InvalidGrant('the code was used already');
     },
   };
 }
@@ -221,27 +249,11 @@ export function successorKey({ payload }: LiveGrant): Buffer {
   return Buffer.from(String(payload['successorKey']), 'base64url');
 }
 
-/**
- * The library consumes a refresh token and saves its successor in two steps; here the first does nothing and the second is
- * both, in one statement.
- */
+/** Who repeats a refresh within the grace gets the same successor. */
 function refreshTokenAdapter(database: Database): Partial<Adapter> {
   return {
-    async upsert(id, payload, ttlSeconds = 0) {
-      const token = { value: id, payload: { ...payload }, ttlSeconds };
-      const rotated = currentContext()?.oidc.entities.RotatedRefreshToken;
-      if (rotated === undefined) {
-        await insertGrantToken(database, 'RefreshToken', String(payload.grantId), token);
-        return;
-      }
-      const options = { successor: token, graceSeconds: REFRESH_GRACE_SECONDS };
-      if (!(await rotateRefreshToken(database, rotated.jti, options))) {
-        await revokeGrant(database, String(payload.grantId));
-        throw new errors.InvalidGrant('refresh token already used');
-      }
-    },
     async find(id) {
-      const found = remembered(await findGrantToken(database, 'RefreshToken', id));
+      const found = remembered(await findGrantToken(database, { kind: 'RefreshToken', value: id }));
       if (found?.consumedSecondsAgo === undefined) return found?.payload;
       return found.consumedSecondsAgo < REFRESH_GRACE_SECONDS ? found.payload : asConsumed(found);
     },

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { newReference } from '../audit/audit-event.ts';
 import type { Session } from '../sessions/session.ts';
-import type { LiveGrant } from './grant-store.ts';
+import type { GrantTokenName, IssuedToken, LiveGrant } from './grant-store.ts';
 
 export interface RequestState {
   /** The live session of the browser; undefined at endpoints that browsers do not visit. */
@@ -13,6 +13,8 @@ export interface RequestState {
   readonly startedAtMs: number;
   /** Grants that were found with a token in this request, by id: they are not asked for again. */
   readonly grants: Map<string, LiveGrant>;
+  /** What the answer of the token endpoint uses up and holds. */
+  readonly issue: { used: GrantTokenName | undefined; readonly tokens: IssuedToken[] };
   /** What the library reported as the reason of its refusal. */
   failure: unknown;
   /** Short name of that refusal, on its page and in the audit trail. */
@@ -21,19 +23,18 @@ export interface RequestState {
 
 const states = new WeakMap<IncomingMessage, RequestState>();
 
-type Beginning = Pick<RequestState, 'session' | 'cookie'>;
+type Beginning = Pick<RequestState, 'session' | 'cookie' | 'startedAtMs'>;
 
 export function beginRequest(request: IncomingMessage, beginning: Beginning): void {
   states.set(request, newState(beginning));
 }
 
-function newState({ session, cookie }: Beginning): RequestState {
+function newState(beginning: Beginning): RequestState {
   let reference: string | undefined;
   return {
-    session,
-    cookie,
-    startedAtMs: performance.now(),
+    ...beginning,
     grants: new Map(),
+    issue: { used: undefined, tokens: [] },
     failure: undefined,
     get reference() {
       return (reference ??= newReference());
@@ -43,5 +44,8 @@ function newState({ session, cookie }: Beginning): RequestState {
 
 /** An empty state for what the process does by itself. */
 export function requestState(request: IncomingMessage | undefined): RequestState {
-  return (request && states.get(request)) ?? newState({ session: undefined, cookie: undefined });
+  return (
+    (request && states.get(request)) ??
+    newState({ session: undefined, cookie: undefined, startedAtMs: performance.now() })
+  );
 }

@@ -204,6 +204,16 @@ export interface OwnSession {
   readonly authenticatedAt: Date;
   readonly expiresAt: Date;
   readonly applications: readonly string[];
+  /** What ended for an application because something issued to it was used twice, newest first. */
+  readonly replays: readonly { readonly clientId: string; readonly at: Date }[];
+}
+
+interface OwnSessionRow {
+  readonly id: string;
+  readonly authenticated_at: Date;
+  readonly expires_at: Date;
+  readonly applications: readonly string[];
+  readonly replays: readonly { readonly clientId: string; readonly at: string }[];
 }
 
 /** Live sessions of a person, newest first. A browser that has been idle too long still has what it gave to applications. */
@@ -212,11 +222,15 @@ export async function listOwnSessions(
   { user, organization }: Pick<Session, 'user' | 'organization'>,
 ): Promise<readonly OwnSession[]> {
   const { rows } = await database.run((db) =>
-    db.raw<{ rows: { id: string; authenticated_at: Date; expires_at: Date; applications: string[] }[] }>(
+    db.raw<{ rows: OwnSessionRow[] }>(
       `SELECT s.id, s.authenticated_at, s.expires_at,
               ARRAY(SELECT DISTINCT g.client_id FROM grants g
                     WHERE g.organization_id = s.organization_id AND g.session_id = s.id AND g.revoked_at IS NULL
-                    ORDER BY g.client_id) AS applications
+                    ORDER BY g.client_id) AS applications,
+              (SELECT coalesce(jsonb_agg(jsonb_build_object('clientId', g.client_id, 'at', g.replayed_at)
+                                         ORDER BY g.replayed_at DESC), '[]')
+               FROM grants g
+               WHERE g.organization_id = s.organization_id AND g.session_id = s.id AND g.replayed_at IS NOT NULL) AS replays
        FROM sessions s
        WHERE s.organization_id = :organizationId AND s.user_id = :userId AND s.expires_at > now()
        ORDER BY s.authenticated_at DESC`,
@@ -228,6 +242,7 @@ export async function listOwnSessions(
     authenticatedAt: row.authenticated_at,
     expiresAt: row.expires_at,
     applications: row.applications,
+    replays: row.replays.map(({ clientId, at }) => ({ clientId, at: new Date(at) })),
   }));
 }
 

@@ -3,7 +3,16 @@ import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { findForm, visibleText } from '../../scripts/demo/html-form.ts';
 import { expectRefusal, type Answer } from '../attacks/refusal.ts';
 import { FROM_OUR_PAGE, type Company, type Visitor } from '../http/visitor.ts';
-import { errorOf, expectDead, startStage, tokensOf, type App, type Stage, type Tokens } from './stage.ts';
+import {
+  errorOf,
+  expectDead,
+  SECRET,
+  startStage,
+  tokensOf,
+  type App,
+  type Stage,
+  type Tokens,
+} from './stage.ts';
 
 const FORM = { ...FROM_OUR_PAGE, 'content-type': 'application/x-www-form-urlencoded' };
 
@@ -127,6 +136,47 @@ it.each([
   await expectAlive(wiki, tokens);
   tokensOf(await wiki.refresh(tokens.refresh_token));
   expect(await stage.gateway.sql('SELECT id FROM audit_events')).toEqual(before);
+});
+
+it.each([
+  ['a refresh token', async (tokens: Tokens) => wiki.refresh(tokens.refresh_token)],
+  ['a code', async (_: Tokens, code: string) => wiki.exchange(code)],
+])('P-10 tells the person, and the audit trail, that %s was used twice', async (_, useAgain) => {
+  const code = await wiki.code(there);
+  const tokens = tokensOf(await wiki.exchange(code));
+  tokensOf(await wiki.refresh(tokens.refresh_token));
+  expect(visibleText(await homeOf(here))).not.toContain('used twice');
+  await stage.gateway.sql("UPDATE grant_tokens SET consumed_at = consumed_at - interval '11 seconds'");
+  await stage.gateway.sql('DELETE FROM audit_events');
+  expect(errorOf(await useAgain(tokens, code))).toEqual([400, 'invalid_grant']);
+  for (const browser of [here, there]) {
+    expect(
+      visibleText(await homeOf(browser)).match(/wiki was signed out of here by Gatehouse/g),
+    ).toHaveLength(1);
+  }
+  expect(visibleText(await homeOf(grace))).not.toContain('used twice');
+  const events = await stage.gateway.sql(
+    "SELECT client_id, organization_id FROM audit_events WHERE action = 'application.token_reused' AND user_id IS NOT NULL",
+  );
+  expect(events).toEqual([{ client_id: 'wiki', organization_id: acme.organization.id }]);
+});
+
+it('P-10 says nothing of a token that the application revoked itself', async () => {
+  const tokens = await wiki.tokens(there);
+  await stage.gateway.sql('DELETE FROM audit_events');
+  const body = new URLSearchParams({
+    client_id: 'wiki',
+    client_secret: SECRET,
+    token: tokens.refresh_token,
+  }).toString();
+  const answer = await there.send('/oidc/token/revocation', {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body,
+  });
+  expect(answer.status).toBe(200);
+  await expectDead(stage, wiki, tokens);
+  expect(visibleText(await homeOf(here))).not.toContain('used twice');
 });
 
 it('S-13 writes down who ended what', async () => {

@@ -36,7 +36,14 @@ const pages = {
       expiresAt: evening,
       authenticatedAt: noon,
       sessions: [
-        { id: value, isCurrent: false, authenticatedAt: noon, expiresAt: evening, applications: [value] },
+        {
+          id: value,
+          isCurrent: false,
+          authenticatedAt: noon,
+          expiresAt: evening,
+          applications: [value],
+          replays: [{ clientId: value, at: noon }],
+        },
       ],
     }),
   failure: (value: string) =>

@@ -39,5 +39,8 @@ export function renderHomePage(options: HomePageOptions): string {
 
 /** One browser without an application is what the page says already. */
 function hasMore(sessions: readonly ShownSession[]): boolean {
-  return sessions.length > 1 || sessions.some(({ applications }) => applications.length > 0);
+  return (
+    sessions.length > 1 ||
+    sessions.some(({ applications, replays }) => applications.length > 0 || replays.length > 0)
+  );
 }

@@ -12,6 +12,8 @@ export interface ShownSession {
   readonly authenticatedAt: Date;
   readonly expiresAt: Date;
   readonly applications: readonly string[];
+  /** What ended for an application because something issued to it was used twice. */
+  readonly replays: readonly { readonly clientId: string; readonly at: Date }[];
 }
 
 export function ownSessions(sessions: readonly ShownSession[]): Html {
@@ -23,7 +25,8 @@ export function ownSessions(sessions: readonly ShownSession[]): Html {
   </section>`;
 }
 
-function sessionItem({ id, isCurrent, authenticatedAt, expiresAt, applications }: ShownSession): Html {
+function sessionItem(session: ShownSession): Html {
+  const { id, isCurrent, authenticatedAt, expiresAt, applications, replays } = session;
   const name = isCurrent ? html`This browser` : html`Another browser`;
   return html`<li>
     <p><strong>${name}</strong><br />since ${moment(authenticatedAt)}, until ${moment(expiresAt)}</p>
@@ -40,7 +43,16 @@ function sessionItem({ id, isCurrent, authenticatedAt, expiresAt, applications }
         )}
       </ul>`
     }
+    ${replays.map(replayNotice)}
   </li>`;
+}
+
+function replayNotice({ clientId, at }: ShownSession['replays'][number]): Html {
+  return html`<p class="message problem" role="note">
+    <bdi>${clientId}</bdi> was signed out of here by Gatehouse on ${moment(at)}: something that was issued to
+    it alone was used twice, so somebody may have copied it. If you do not know this browser, sign it out, and
+    tell your administrator.
+  </p>`;
 }
 
 const words = (time: Date) => time.toISOString().slice(0, 16).replace('T', ' ');

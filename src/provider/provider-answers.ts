@@ -1,0 +1,116 @@
+/**
+ * What is made of the library's answers: what they issue is saved before they leave, no cookie of its own does, refusals are
+ * written down, and signing out becomes a page of ours.
+ */
+import type Provider from 'oidc-provider';
+import { errors, type KoaContextWithOIDC } from 'oidc-provider';
+import type { Database } from '../database/database.ts';
+import { saveIssue } from './provider-adapter.ts';
+import type { EndSessionRequest, ProviderFaces, ProviderRefusal } from './provider-request.ts';
+import { requestState, type RequestState } from './request-state.ts';
+
+/** Failures that the library reports as events. What a person or an application may cause all day is not among them. */
+const FAILURES = [
+  'authorization.error',
+  'grant.error',
+  'introspection.error',
+  'revocation.error',
+  'end_session.error',
+  'server_error',
+] as const;
+/** Answers to `prompt=none` that say that somebody has to be asked: no failure of anybody. */
+const NOT_SIGNED_IN = new Set([
+  'login_required',
+  'interaction_required',
+  'consent_required',
+  'account_selection_required',
+]);
+
+/** Adds our part around every answer of a new provider. */
+export function surroundAnswers(
+  provider: Provider,
+  { database, faces }: { readonly database: Database; readonly faces: ProviderFaces },
+): void {
+  for (const event of FAILURES) {
+    provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error) => {
+      requestState(ctx.req).failure = error;
+    });
+  }
+  provider.use(async (context, next) => {
+    await next();
+    const ctx = context as KoaContextWithOIDC;
+    ctx.remove('Set-Cookie');
+    const state = requestState(ctx.req);
+    if (ctx.status === 200) await finishIssue(ctx, database);
+    const refusal = state.failure === undefined ? undefined : refusalOf(ctx, state);
+    if (refusal !== undefined) await faces.onRefusal(ctx.req, refusal);
+    else if (isEndSession(ctx)) {
+      ctx.respond = false;
+      // Of the page that the library made.
+      for (const name of ['Content-Type', 'Content-Length']) ctx.remove(name);
+      // What follows is ours, and reads the browser's cookies.
+      ctx.req.headers.cookie = state.cookie;
+      await faces.endSession(ctx.req, ctx.res, endSessionRequest(ctx));
+    }
+  });
+}
+
+/** Nothing was issued until it is saved: what cannot be is a refusal in the place of the answer. */
+async function finishIssue(ctx: KoaContextWithOIDC, database: Database): Promise<void> {
+  const state = requestState(ctx.req);
+  try {
+    await saveIssue(database, state.issue);
+  } catch (error) {
+    state.failure = error;
+    const isProtocol = error instanceof errors.OIDCProviderError;
+    ctx.status = isProtocol ? error.statusCode : 500;
+    ctx.body = isProtocol
+      ? { error: error.error, error_description: error.error_description }
+      : { error: 'server_error' };
+  }
+}
+
+function isEndSession(ctx: KoaContextWithOIDC): boolean {
+  return (ctx.oidc as { route?: string } | undefined)?.route === 'end_session' && ctx.status === 200;
+}
+
+function endSessionRequest(ctx: KoaContextWithOIDC): EndSessionRequest {
+  const found = (ctx.oidc.session?.state ?? {}) as {
+    readonly clientId?: string;
+    readonly postLogoutRedirectUri?: string;
+    readonly state?: string;
+  };
+  const payload = (ctx.oidc.entities.IdTokenHint as { payload?: Record<string, unknown> } | undefined)
+    ?.payload;
+  const userId = payload?.['sub'];
+  const sessionId = payload?.['sid'];
+  return {
+    clientId: found.clientId,
+    postLogoutUri: found.postLogoutRedirectUri,
+    state: found.state,
+    hint:
+      typeof userId === 'string'
+        ? { userId, sessionId: typeof sessionId === 'string' ? sessionId : undefined }
+        : undefined,
+  };
+}
+
+/** Undefined for what is not worth an audit event. */
+function refusalOf(
+  ctx: KoaContextWithOIDC,
+  { failure, reference }: RequestState,
+): ProviderRefusal | undefined {
+  const { error, error_description, error_detail } = failure as {
+    readonly error?: string;
+    readonly error_description?: string;
+    readonly error_detail?: string;
+  };
+  if (error !== undefined && NOT_SIGNED_IN.has(error)) return undefined;
+  return {
+    error: error ?? 'server_error',
+    reason: [error_description, error_detail].filter((text) => text !== undefined).join(': '),
+    clientId: (ctx.oidc as { client?: { clientId: string } } | undefined)?.client?.clientId,
+    reference,
+    cause: failure,
+  };
+}
