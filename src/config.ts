@@ -5,6 +5,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { parseDuration } from './duration.ts';
 import { parseUrl } from './parse-url.ts';
 import { parseSecretKeys } from './secret-box.ts';
 
@@ -46,15 +47,12 @@ export class ConfigError extends Error {
   }
 }
 
-const SECONDS_PER_UNIT = { s: 1, m: 60, h: 3_600, d: 86_400 } as const;
 const LONGEST_TTL_SECONDS = 365 * 86_400;
 
 const duration = z
   .string()
   .regex(/^[1-9]\d{0,8}[smhd]$/, 'must be a number and a unit, such as 30m, 12h or 7d')
-  .transform(
-    (text) => Number(text.slice(0, -1)) * SECONDS_PER_UNIT[text.slice(-1) as keyof typeof SECONDS_PER_UNIT],
-  )
+  .transform((text) => parseDuration(text) ?? Number.NaN)
   .refine((seconds) => seconds <= LONGEST_TTL_SECONDS, 'must be at most 365d');
 
 /** A URL of one of some schemes. Parsed once here, so that no later step meets text that is none. */

@@ -14,6 +14,7 @@ import {
   updateOidcConnection,
 } from '../connections/register-connection.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
+import { withoutUndefined } from '../without-undefined.ts';
 import { keyCommands } from './connection-keys.ts';
 import { connectionDocument, printConnection, registrationParts } from './connection-output.ts';
 import { confirm, print, readInput, readSecret, table, withDatabase, type Terminal } from './terminal.ts';
@@ -193,14 +194,6 @@ function updateCommand(connection: Command, terminal: Terminal): void {
       );
     });
   });
-}
-
-function withoutUndefined<Value extends object>(
-  value: Value,
-): { [Key in keyof Value]?: Exclude<Value[Key], undefined> } {
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as {
-    [Key in keyof Value]?: Exclude<Value[Key], undefined>;
-  };
 }
 
 function lookCommands(connection: Command, terminal: Terminal): void {

@@ -1,9 +1,12 @@
 /** `keys`: what signs the tokens of applications. */
 import { InvalidArgumentError, type Command } from 'commander';
+import { parseDuration } from '../duration.ts';
 import { listSigningKeys, rotateSigningKeys, type StoredSigningKey } from '../provider/signing-key-store.ts';
 import { SIGNED_TTL_SECONDS } from '../provider/signing-key.ts';
 import { openSecretBox } from '../secret-box.ts';
 import { confirm, print, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
+
+const LONGEST_PUBLISHED_SECONDS = 365 * 86_400;
 
 const asDocument = (key: StoredSigningKey) => ({
   id: key.kid,
@@ -62,13 +65,12 @@ async function printKeys(context: CommandContext): Promise<void> {
   );
 }
 
-const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
-
 function seconds(text: string): number {
-  const [, number, unit = ''] = /^(\d{1,4})([smhd])$/.exec(text) ?? [];
-  const factor = UNITS[unit];
-  if (number === undefined || factor === undefined) {
-    throw new InvalidArgumentError('a number and a unit is expected, such as 0s, 10m or 1h');
+  const parsed = parseDuration(text);
+  if (parsed === undefined || parsed > LONGEST_PUBLISHED_SECONDS) {
+    throw new InvalidArgumentError(
+      'a number and a unit of at most a year is expected, such as 0s, 10m or 1h',
+    );
   }
-  return Number(number) * factor;
+  return parsed;
 }

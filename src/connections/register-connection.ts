@@ -13,6 +13,7 @@ import { insertConnection, updateConnection } from './connection-store.ts';
 import { readPublicKey, type JwtCallbackSettings } from './jwt-callback/settings.ts';
 import { settleOidcSettings, type OidcRegistration, type OidcSettings } from './oidc/settings.ts';
 import { requireResolvable } from '../outbound/resolvable.ts';
+import { withoutUndefined } from '../without-undefined.ts';
 
 export interface RegistrationParts {
   readonly database: Database;
@@ -174,13 +175,4 @@ async function settleJwtCallback(
 function requireUrl(option: string, text: string, outbound: OutboundPolicy): void {
   const objection = urlObjection(text, outbound);
   if (objection !== undefined) throw new Refusal(`${option} ${objection}.`);
-}
-
-type Defined<Value> = { [Key in keyof Value]: Exclude<Value[Key], undefined> };
-
-/** What was given, without the members that were not. */
-function withoutUndefined<Value extends object>(value: Value): Partial<Defined<Value>> {
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as Partial<
-    Defined<Value>
-  >;
 }
