@@ -156,7 +156,7 @@ describe('in service', () => {
     });
   });
 
-  it.each(['soon', '10', '-1s', '1w', '99999s', ''])('X-25 refuses to rotate after "%s"', async (after) => {
+  it.each(['soon', '10', '-1s', '1w', '400d', ''])('X-25 refuses to rotate after "%s"', async (after) => {
     const before = await list();
     await cli.misused(['keys', 'rotate', '--yes', `--after=${after}`], /a number and a unit/);
     expect(await list()).toEqual(before);
