@@ -48,7 +48,7 @@ const ASK = [
 ];
 
 /** So many at once do not wait for each other longer than they may. */
-const AT_ONCE = 200;
+const AT_ONCE = 100;
 
 /** As many requests as there are addresses that they are forwarded for. */
 async function attempts(
