@@ -28,6 +28,7 @@ export type FailureCode =
   | 'unsupported_media_type'
   // Not failures of a sign-in: nothing is written to the audit trail for them.
   | 'not_signed_in'
+  | 'host_not_allowed'
   | 'not_found'
   | 'method_not_allowed'
   | 'internal_error';

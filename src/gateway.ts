@@ -11,19 +11,25 @@ import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { migrate, pendingMigrations } from './database/migrator.ts';
 import { Refusal } from './errors.ts';
-import { createApp } from './http/app.ts';
+import { createListener } from './http/listener.ts';
 import { gatehouseCookies } from './http/cookies.ts';
 import { gracefulServer } from './http/graceful-server.ts';
 import type { HttpParts } from './http/parts.ts';
 import { providerFaces } from './http/provider-routes.ts';
 import { rateLimits } from './http/rate-limits.ts';
+import { openHostDirectory } from './hosts/host-directory.ts';
+import { verifiedMemory } from './hosts/verified-memory.ts';
 import { describeError, openLog, type Logger } from './log.ts';
 import { openDirectory } from './login/directory.ts';
 import { guardedFetch } from './outbound/guarded-fetch.ts';
 import { openClientDirectory } from './provider/client-directory.ts';
 import { currentProvider } from './provider/current-provider.ts';
+import { gatewayTokens } from './provider/gateway-tokens.ts';
 import { startLogoutNotices } from './provider/logout-notices.ts';
 import { openSecretBox } from './secret-box.ts';
+
+/** Browsers at hosts whose sign-in is held in memory: about 2 KB each. */
+const MOST_VERIFIED = 100_000;
 
 export interface Gateway {
   /** Where it listens. */
@@ -100,7 +106,7 @@ async function serve(
       log.warn({ error: describeError(error) }, 'applications cannot be told of ended sessions now');
     },
   });
-  const server = gracefulServer((isStopping) => createApp({ ...parts, isStopping }));
+  const server = gracefulServer((isStopping) => createListener({ ...parts, isStopping }));
   try {
     const port = await server.listen(config.port, config.host);
     log.info({ url: config.publicUrl, host: config.host, port }, 'gatehouse is ready');
@@ -155,6 +161,15 @@ function openParts(
       },
       feed,
     ),
+    hosts: {
+      database,
+      directory: openHostDirectory(database, feed),
+      tokens: gatewayTokens({ database, secrets, feed, publicUrl }),
+      memory: verifiedMemory(feed, MOST_VERIFIED),
+      underWay: new Map(),
+      secrets,
+      sessionIdleTtlSeconds: config.sessionIdleTtlSeconds,
+    },
     login: {
       ...config,
       database,

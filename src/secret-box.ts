@@ -23,7 +23,10 @@ export type SealPurpose =
   | 'signing-key'
   | 'id-token'
   | 'logout-request'
-  | 'authorization-request';
+  | 'authorization-request'
+  | 'host-request'
+  | 'host-ticket'
+  | 'host-tokens';
 
 /** Keys from SECRET_KEY: base64 of 32 bytes each, comma separated; undefined if any is not. */
 export function parseSecretKeys(text: string): readonly Buffer[] | undefined {

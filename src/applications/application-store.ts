@@ -82,6 +82,12 @@ export async function insertApplication(
 ): Promise<Application> {
   try {
     await database.transaction(async (db) => {
+      const host = await db<{ readonly name: string }>('hosts').where({ name: clientId }).first('name');
+      if (host !== undefined) {
+        throw new Refusal(
+          `"${clientId}" is the name of a host. A token for one must not be good for the other.`,
+        );
+      }
       await db('applications').insert({ client_id: clientId, ...columnsOf(content) });
       await writeOrganizations(db, clientId, content.organizationIds);
       await insertAuditEvent(db, { action: 'application.added', clientId, actor });

@@ -82,3 +82,11 @@ export function isLoopbackUri(text: string): boolean {
   const url = parseUrl(text);
   return url?.protocol === 'http:' && LOOPBACK_HOSTS.has(url.hostname);
 }
+
+/** A resource indicator is an absolute URI without a fragment (RFC 8707 section 2). */
+export function resourceObjection(text: string): string | undefined {
+  if (parseUrl(text) === undefined || text.includes('#') || !/^[\x21-\x7e]{1,1000}$/.test(text)) {
+    return 'must be an absolute URI without a fragment, such as https://api.vendor.example';
+  }
+  return undefined;
+}

@@ -6,13 +6,13 @@ import { createPublicKey, randomBytes, type JsonWebKey } from 'node:crypto';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import { urlObjection, type OutboundPolicy } from '../outbound/guarded-fetch.ts';
-import { parseUrl } from '../parse-url.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { parseJsonObject } from '../strict-json.ts';
 import {
   applicationSecretPlace,
   isClientId,
   redirectUriObjection,
+  resourceObjection,
   type Application,
   type ApplicationSettings,
   type SealedApplicationSecret,
@@ -176,14 +176,6 @@ function requireUris(
     const objection = objectionTo(text);
     if (objection !== undefined) throw new Refusal(`${option} ${objection}.`);
   }
-}
-
-/** A resource indicator is an absolute URI without a fragment (RFC 8707 section 2). */
-function resourceObjection(text: string): string | undefined {
-  if (parseUrl(text) === undefined || text.includes('#') || !/^[\x21-\x7e]{1,1000}$/.test(text)) {
-    return 'must be an absolute URI without a fragment, such as https://api.vendor.example';
-  }
-  return undefined;
 }
 
 const MOST_PUBLIC_KEYS = 4;

@@ -21,7 +21,11 @@ export type AuditAction =
   | 'application.signed_out'
   | 'application.token_reused'
   | 'application.logout_notice_failed'
-  | 'signing_key.added';
+  | 'signing_key.added'
+  | 'host.added'
+  | 'host.removed'
+  | 'host.signed_in'
+  | 'host.signed_out';
 
 /** As RFC 6749 and OpenID Connect name them; applications know them already. */
 export type OAuthErrorCode = `oauth:${string}`;

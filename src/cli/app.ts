@@ -13,8 +13,8 @@ import {
   type ApplicationParts,
   type ApplicationRegistration,
 } from '../applications/register-application.ts';
-import { findOrganization, requireOrganization } from '../organizations/organization-store.ts';
 import { openSecretBox } from '../secret-box.ts';
+import { organizationIds, organizationSlugs } from './organization-names.ts';
 import {
   confirm,
   print,
@@ -177,7 +177,7 @@ async function registrationOf(
   options: AppOptions,
 ): Promise<ApplicationRegistration> {
   const { secretFile, publicKeyFile, organization, allOrganizations } = options;
-  const organizationIds = organization && (await idsOf(database, organization));
+  const limits = organization && (await organizationIds(database, organization));
   return {
     redirectUris: options.redirectUri,
     postLogoutUris: options.postLogoutUri,
@@ -186,22 +186,13 @@ async function registrationOf(
     signingAlgorithm: options.signingAlgorithm,
     publicKey: publicKeyFile === undefined ? undefined : await readInput(terminal, publicKeyFile),
     secret: secretFile === undefined ? undefined : await readSecret(terminal, secretFile),
-    organizationIds: allOrganizations === true ? [] : organizationIds,
+    organizationIds: allOrganizations === true ? [] : limits,
   };
 }
 
-async function idsOf(
-  database: CommandContext['database'],
-  slugs: readonly string[],
-): Promise<readonly string[]> {
-  const ids: string[] = [];
-  for (const slug of slugs) ids.push((await requireOrganization(database, slug)).id);
-  return ids;
-}
-
 async function documentOf({ config, database }: CommandContext, application: Application) {
-  const { clientId, settings, sealedSecrets, organizationIds } = application;
-  const organizations = organizationIds && (await slugsOf(database, organizationIds));
+  const { clientId, settings, sealedSecrets, organizationIds: limits } = application;
+  const organizations = limits && (await organizationSlugs(database, limits));
   return {
     // Objects of every kind have an id; of an application it is the client id.
     id: clientId,
@@ -224,14 +215,6 @@ async function documentOf({ config, database }: CommandContext, application: App
 function clientAuthOf({ settings }: Application): string {
   if (settings.type === 'public') return 'none';
   return settings.publicKeys === undefined ? 'client_secret_basic or client_secret_post' : 'private_key_jwt';
-}
-
-async function slugsOf(
-  database: CommandContext['database'],
-  ids: readonly string[],
-): Promise<readonly string[]> {
-  const found = await Promise.all(ids.map((id) => findOrganization(database, id)));
-  return found.flatMap((organization) => (organization === undefined ? [] : [organization.slug])).sort();
 }
 
 async function printApplication(

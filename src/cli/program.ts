@@ -9,6 +9,7 @@ import { ConfigError } from '../config.ts';
 import { GatewayError, Refusal } from '../errors.ts';
 import { describeError } from '../log.ts';
 import { applicationCommands } from './app.ts';
+import { hostCommands } from './host.ts';
 import { auditCommands } from './audit.ts';
 import { connectionCommands } from './connection.ts';
 import { domainCommands } from './domain.ts';
@@ -65,6 +66,7 @@ export async function runProgram(
     connectionCommands,
     userCommands,
     applicationCommands,
+    hostCommands,
     signingKeyCommands,
     sessionCommands,
     explainCommand,

@@ -13,6 +13,8 @@ import helmet from 'helmet';
 import { GatewayError } from '../errors.ts';
 import { describeError } from '../log.ts';
 import { respondWithFailure } from './failures.ts';
+import { giveTicket, showHostSignOut, signOutOfHost, startSignIn, takeTicket } from './host-routes.ts';
+import { verifyForProxy } from './verify-routes.ts';
 import { showLive, showReady } from './health-routes.ts';
 import { confirmLogin, showConfirmPage } from './confirm-routes.ts';
 import { showLoginPage, startFromAddress } from './login-routes.ts';
@@ -21,14 +23,15 @@ import type { AppParts, HttpParts } from './parts.ts';
 import { serveOpenIdProvider } from './provider-routes.ts';
 import { isFromOurPages, prefetchStatus } from './request-facts.ts';
 import { completeJwtCallback, completeOidc, startFromEntryLink } from './sso-routes.ts';
-import { endOwn, showHome, showSession, verifyForProxy } from './session-routes.ts';
+import { endOwn, showHome, showSession } from './session-routes.ts';
 import { endByProviderToken, finishSignOut, signOut, SIGNED_OUT_PATH } from './sign-out-routes.ts';
 
 /**
  * Who may use a route. `look`: anybody, it changes nothing. `attempt`: anybody, counted, a step of a sign-in that looking
  * ahead must not take. `own pages`: pages of this origin, because it acts on a browser's session.
+ * `pages of the host`: the same at a host behind a proxy; the route knows which host that is.
  */
-type Access = 'look' | 'attempt' | 'own pages';
+type Access = 'look' | 'attempt' | 'own pages' | 'pages of the host';
 
 interface Route {
   readonly method: 'get' | 'post';
@@ -75,6 +78,22 @@ function routes(parts: AppParts): readonly Route[] {
       handle: endByProviderToken(parts),
     },
     { method: 'get', path: '/auth/verify', access: 'look', handle: verifyForProxy(parts) },
+    { method: 'get', path: '/auth/host', access: 'attempt', handle: giveTicket(parts) },
+    { method: 'get', path: '/.gatehouse/start', access: 'attempt', handle: startSignIn(parts) },
+    {
+      method: 'get',
+      path: '/.gatehouse/callback',
+      access: 'attempt',
+      isCallback: true,
+      handle: takeTicket(parts),
+    },
+    { method: 'get', path: '/.gatehouse/sign-out', access: 'look', handle: showHostSignOut(parts) },
+    {
+      method: 'post',
+      path: '/.gatehouse/sign-out',
+      access: 'pages of the host',
+      handle: signOutOfHost(parts),
+    },
     { method: 'get', path: '/health/live', access: 'look', handle: showLive },
     { method: 'get', path: '/health/ready', access: 'look', handle: showReady(parts) },
   ];

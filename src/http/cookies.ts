@@ -10,6 +10,8 @@ const ATTEMPT_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
 export interface Cookies {
   readonly sessionName: string;
+  /** Of a browser at a protected host. Cookies are not kept apart by port, so the name is. */
+  readonly hostName: (host: string) => string;
   session(request: Request): string | undefined;
   setSession(response: Response, secret: string, ttlSeconds: number): void;
   clearSession(response: Response): void;
@@ -20,6 +22,13 @@ export interface Cookies {
   setConfirmation(response: Response, id: string, sealed: string): void;
   /** Forgets an attempt and its confirmation. */
   clearAttempt(response: Response, id: string): void;
+  host(request: Request, host: string): string | undefined;
+  setHost(response: Response, host: string, secret: string, ttlSeconds: number): void;
+  clearHost(response: Response, host: string): void;
+  /** The nonce that a browser at a host keeps while it signs in. */
+  hostNonce(request: Request, host: string): string | undefined;
+  setHostNonce(response: Response, host: string, nonce: string, ttlSeconds: number): void;
+  clearHostNonce(response: Response, host: string): void;
 }
 
 export function gatehouseCookies(isHttps: boolean): Cookies {
@@ -28,6 +37,8 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
     session: `${prefix}session`,
     attempt: (id: string) => `${prefix}login-${id}`,
     confirmation: (id: string) => `${prefix}confirm-${id}`,
+    host: (host: string) => `${prefix}host${portOf(host)}`,
+    hostNonce: (host: string) => `${prefix}nonce${portOf(host)}`,
   };
   const options: CookieOptions = { httpOnly: true, secure: isHttps, sameSite: 'lax', path: '/' };
   const set = (response: Response, name: string, value: string, ttlSeconds: number) => {
@@ -38,6 +49,7 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
   };
   return {
     sessionName: names.session,
+    hostName: names.host,
     session: (request) => readCookies(request).get(names.session),
     setSession(response, secret, ttlSeconds) {
       set(response, names.session, secret, ttlSeconds);
@@ -62,18 +74,43 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
       clear(response, names.attempt(id));
       clear(response, names.confirmation(id));
     },
+    host: (request, host) => readCookies(request).get(names.host(host)),
+    setHost(response, host, secret, ttlSeconds) {
+      set(response, names.host(host), secret, ttlSeconds);
+    },
+    clearHost(response, host) {
+      clear(response, names.host(host));
+    },
+    hostNonce: (request, host) => readCookies(request).get(names.hostNonce(host)),
+    setHostNonce(response, host, nonce, ttlSeconds) {
+      set(response, names.hostNonce(host), nonce, ttlSeconds);
+    },
+    clearHostNonce(response, host) {
+      clear(response, names.hostNonce(host));
+    },
   };
+}
+
+const portOf = (host: string) => {
+  const [, port] = /:(\d+)$/.exec(host) ?? [];
+  return port === undefined ? '' : `-${port}`;
+};
+
+/** The value of one cookie out of a request's header, by the rules of `readCookies`, for who cannot wait for all of them. */
+export function cookieValue(header: string | undefined, name: string): string | undefined {
+  if (header?.includes(name) !== true) return undefined;
+  return parseCookies(header).get(name);
 }
 
 /**
  * Cookies that came exactly once and hold nothing that we would not have written. Only what HTTP calls white space is
  * stripped: a name behind any other space is another name to the browser, and anybody's to set.
  */
-function readCookies(request: Request): ReadonlyMap<string, string> {
+function parseCookies(header: string): ReadonlyMap<string, string> {
   const cookies = new Map<string, string>();
   const seen = new Set<string>();
   const repeated = new Set<string>();
-  for (const pair of (request.headers.cookie ?? '').split(';')) {
+  for (const pair of header.split(';')) {
     const equals = pair.indexOf('=');
     const name = pair.slice(0, Math.max(equals, 0)).replace(/^[ \t]+/, '');
     const value = pair.slice(equals + 1).replace(/[ \t]+$/, '');
@@ -84,3 +121,5 @@ function readCookies(request: Request): ReadonlyMap<string, string> {
   for (const name of repeated) cookies.delete(name);
   return cookies;
 }
+
+const readCookies = (request: Request) => parseCookies(request.headers.cookie ?? '');

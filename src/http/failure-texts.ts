@@ -92,6 +92,14 @@ export const publicFailures: Readonly<Record<FailureCode, PublicFailure>> = {
   rate_limited: signIn(429, 'Too many tries.', 'Wait a minute, then try again.'),
   temporarily_unavailable: signIn(503, UNAVAILABLE, 'Try again in a few seconds.'),
   internal_error: request(500, UNAVAILABLE, 'Try again in a few seconds.'),
+  host_not_allowed: {
+    ...request(
+      403,
+      'Your account may not use this.',
+      'Ask your administrator whether you should have access.',
+    ),
+    wayOn: 'beginning',
+  },
   not_signed_in: request(401, 'You are not signed in.', 'Sign in first.'),
   not_found: request(404, 'There is nothing here.', 'Check the address, or start at the beginning.'),
   method_not_allowed: {

@@ -154,11 +154,16 @@ function sendOAuthError(response: Response, { code, reference }: ShownFailure): 
 function failurePage(parts: FailureParts, request: Request, failure: ShownFailure): string {
   const { code, reference, returnTo, email } = failure;
   const { sentence, nextStep, wayOn } = publicFailures[code];
-  const login = returnTo === undefined ? '/login' : `/login?return_to=${encodeURIComponent(returnTo)}`;
+  const isAtHost = request.path.startsWith('/.gatehouse/');
+  // What a proxy relays is shown at another host.
+  const here = isAtHost || request.path === '/auth/verify' ? parts.config.publicUrl : '';
+  const login = isAtHost
+    ? '/.gatehouse/start'
+    : `${here}/login${returnTo === undefined ? '' : `?return_to=${encodeURIComponent(returnTo)}`}`;
   const first = {
     'start again': { label: 'Start again', href: login },
     'another address': { label: 'Use another address', href: login },
-    beginning: { label: 'Go to the beginning', href: '/' },
+    beginning: { label: 'Go to the beginning', href: `${here}/` },
   }[wayOn];
   const actions = [first];
   // Somebody who used a link twice is signed in already.
@@ -173,7 +178,7 @@ function failurePage(parts: FailureParts, request: Request, failure: ShownFailur
     reference,
     actions,
     // The address of a callback holds a token or a code; nobody else's server is told that this page was shown.
-    externalAssets: !request.path.startsWith('/sso/') && !request.path.startsWith('/v3/'),
+    externalAssets: !isAtHost && !request.path.startsWith('/sso/') && !request.path.startsWith('/v3/'),
   });
 }
 

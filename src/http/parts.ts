@@ -1,6 +1,8 @@
 /** What the routes are made of: the flow, and the surface's own parts. Handed to each route when the app is built. */
 import type { ApplicationOrigins } from '../applications/application-origins.ts';
 import type { ChangeFeed } from '../database/change-feed.ts';
+import type { HostDirectory } from '../hosts/host-directory.ts';
+import type { VerifyParts } from '../hosts/verify-cookie.ts';
 import type { LoginParts } from '../login/login-parts.ts';
 import type { CurrentProvider } from '../provider/current-provider.ts';
 import type { FailureParts } from './failures.ts';
@@ -14,6 +16,8 @@ export interface HttpParts extends FailureParts {
   /** What applications see. */
   readonly provider: CurrentProvider;
   readonly limits: RateLimits;
+  /** What reverse proxies ask about. */
+  readonly hosts: VerifyParts & { readonly directory: HostDirectory };
 }
 
 /** What the app as a whole knows beside that. */

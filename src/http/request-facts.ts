@@ -37,17 +37,31 @@ export function prefetchStatus(request: Request): 204 | 503 | undefined {
   return request.get('sec-fetch-mode') === 'navigate' ? 503 : 204;
 }
 
+/** What a proxy says that it was asked for, as it says it. */
+export interface Forwarded {
+  readonly scheme: string | undefined;
+  readonly host: string;
+  readonly uri: string | undefined;
+}
+
+/** Undefined unless a proxy that we trust says for which host it asks. */
+export function forwarded(request: Request): Forwarded | undefined {
+  const host = request.get('x-forwarded-host');
+  if (host === undefined || !isFromTrustedProxy(request)) return undefined;
+  return { scheme: request.get('x-forwarded-proto'), host, uri: request.get('x-forwarded-uri') };
+}
+
+/** As Express compiles TRUST_PROXY. */
+export type ProxyTrust = (address: string | undefined, hop: number) => boolean;
+
+function isFromTrustedProxy(request: Request): boolean {
+  return (request.app.get('trust proxy fn') as ProxyTrust)(request.socket.remoteAddress, 0);
+}
+
 /** The URL that a proxy was asked for; undefined unless a proxy that we trust says so. */
 export function forwardedUrl(request: Request): string | undefined {
-  const isTrusted = request.app.get('trust proxy fn') as (
-    address: string | undefined,
-    hop: number,
-  ) => boolean;
-  if (!isTrusted(request.socket.remoteAddress, 0)) return undefined;
-  const [proto, host, uri] = ['x-forwarded-proto', 'x-forwarded-host', 'x-forwarded-uri'].map((name) =>
-    request.get(name),
-  );
-  return proto === undefined || host === undefined ? undefined : `${proto}://${host}${uri ?? '/'}`;
+  const found = forwarded(request);
+  return found?.scheme === undefined ? undefined : `${found.scheme}://${found.host}${found.uri ?? '/'}`;
 }
 
 /** What rate limits count by: an IPv4 address, or the /64 that one IPv6 site has to itself. */

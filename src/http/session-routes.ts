@@ -8,10 +8,9 @@ import { endOwnApplication, endOwnSession, listOwnSessions } from '../sessions/s
 import { seeOther } from './app-answers.ts';
 import { currentSession } from './browser-login.ts';
 import { brandOf } from './failures.ts';
-import { fieldsOf, returnToOf } from './login-routes.ts';
+import { fieldsOf } from './login-routes.ts';
 import { renderHomePage } from './pages/home-page.ts';
 import type { HttpParts } from './parts.ts';
-import { forwardedUrl } from './request-facts.ts';
 
 /** `GET /` */
 export function showHome(parts: HttpParts) {
@@ -45,8 +44,10 @@ export function endOwn(parts: HttpParts) {
     ) {
       throw new GatewayError('malformed_request', { reason: 'no session is named' });
     }
-    if (application === undefined) await endOwnSession(parts.database, session, id);
-    else await endOwnApplication(parts.database, session, { sessionId: id, clientId: application });
+    if (application === undefined) {
+      await endOwnSession(parts.database, session, id);
+      parts.hosts.memory.forget(id);
+    } else await endOwnApplication(parts.database, session, { sessionId: id, clientId: application });
     seeOther(response, '/');
   };
 }
@@ -67,7 +68,7 @@ export function showSession(parts: HttpParts) {
   };
 }
 
-type ShownSession = Omit<Session, 'id' | 'authenticationMethods' | 'user'> & {
+type ShownSession = Omit<Session, 'id' | 'authenticationMethods' | 'user' | 'secondsLeft'> & {
   readonly user: {
     readonly id: string;
     readonly email: string | undefined;
@@ -93,26 +94,5 @@ async function bearerSession(parts: HttpParts, request: Request): Promise<ShownS
     connection,
     authenticatedAt,
     expiresAt: sessionExpiresAt,
-  };
-}
-
-/** `GET /auth/verify`, for a reverse proxy that asks before it lets a request through. */
-export function verifyForProxy(parts: HttpParts) {
-  return async (request: Request, response: Response): Promise<void> => {
-    const session = await currentSession(parts, request);
-    if (session !== undefined) {
-      response
-        .status(200)
-        .set('X-Auth-Request-User', session.user.id)
-        .set('X-Auth-Request-Email', session.user.email)
-        .set('X-Auth-Request-Organization', session.organization.slug)
-        .end();
-      return;
-    }
-    if (request.query['redirect'] !== 'true') throw new GatewayError('not_signed_in');
-    const login = new URL('/login', parts.config.publicUrl);
-    const returnTo = await returnToOf(parts, forwardedUrl(request));
-    if (returnTo !== undefined) login.searchParams.set('return_to', returnTo);
-    seeOther(response, login.href, 302);
   };
 }

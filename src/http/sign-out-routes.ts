@@ -44,6 +44,7 @@ export function finishSignOut(parts: HttpParts) {
 async function signOutTo(parts: HttpParts, { request, response }: Exchange, place?: string): Promise<void> {
   const digest = currentDigest(parts, request);
   const ended = digest === undefined ? undefined : await endSession(parts.database, digest);
+  if (ended !== undefined) parts.hosts.memory.forget(ended.id);
   parts.cookies.clearSession(response);
   if (wantsJson(request)) {
     response.status(204).end();

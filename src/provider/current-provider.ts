@@ -25,7 +25,7 @@ export function currentProvider(parts: OpenIdProviderParts, feed: ChangeFeed): C
     read: async () => {
       // Before the keys: what changes between the two is then looked at again too soon rather than too late.
       const changesInMs = await nextKeyChangeMs(parts.database);
-      const keys = await readKeys(parts);
+      const keys = await readSigningKeys(parts);
       const name = keys.map(({ kid }) => kid).join(' ');
       if (made?.name !== name) {
         // Loaded at the first use: a process that no application asks anything starts without it.
@@ -39,7 +39,13 @@ export function currentProvider(parts: OpenIdProviderParts, feed: ChangeFeed): C
   return { get: async () => (await memory.get('')).provider };
 }
 
-async function readKeys({ database, secrets }: OpenIdProviderParts): Promise<readonly SigningKey[]> {
+export type SigningKeySource = Pick<OpenIdProviderParts, 'database' | 'secrets'>;
+
+/** Those that sign first; made where there are none yet. @throws GatewayError `temporarily_unavailable` */
+export async function readSigningKeys({
+  database,
+  secrets,
+}: SigningKeySource): Promise<readonly SigningKey[]> {
   let stored = await listSigningKeys(database);
   if (!signingAlgorithms.every((name) => stored.some(({ algorithm }) => algorithm === name))) {
     await ensureSigningKeys(database, secrets);

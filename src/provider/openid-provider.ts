@@ -151,6 +151,7 @@ function issuing(parts: OpenIdProviderParts): Configuration {
       return {
         org: { id: organization.id, slug: organization.slug },
         sid: sessionId,
+        grant_id: grant.id,
         ...(email && { email }),
       };
     },

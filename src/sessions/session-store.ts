@@ -9,7 +9,7 @@ import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import type { Session } from './session.ts';
 
-interface SessionRow {
+export interface SessionRow {
   readonly id: string;
   readonly user_id: string;
   readonly email: string;
@@ -22,11 +22,14 @@ interface SessionRow {
   readonly authenticated_at: Date;
   readonly authentication_methods: readonly string[] | null;
   readonly ends_at: Date;
+  readonly seconds_left: number;
 }
 
-const LIVE_SESSIONS = `
-  SELECT s.id, s.secret_digest, s.authenticated_at, s.authentication_methods, s.idle_expires_at, s.expires_at,
+/** Sessions that are good, as a query to which conditions can be added with AND. */
+export const LIVE_SESSIONS = `
+  SELECT s.id, s.authenticated_at, s.authentication_methods, s.idle_expires_at, s.expires_at,
          least(s.expires_at, s.idle_expires_at) AS ends_at,
+         CAST(extract(epoch FROM least(s.expires_at, s.idle_expires_at) - now()) AS float8) AS seconds_left,
          u.id AS user_id, u.email, u.name AS user_name,
          o.id AS organization_id, o.slug, o.name AS organization_name,
          c.id AS connection_id, c.kind
@@ -37,7 +40,18 @@ const LIVE_SESSIONS = `
   WHERE s.expires_at > now() AND s.idle_expires_at > now()
     AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND c.status = 'active'`;
 
-const sessionFromRow = (row: SessionRow): Session => ({
+/** Looking a session up is activity: its idle end moves, at most ten times per idle period, so that most look-ups only read. */
+export const TOUCH = `
+  UPDATE sessions s
+  SET idle_expires_at = now() + make_interval(secs => CAST(:idleTtlSeconds AS float8))
+  FROM live
+  WHERE s.id = live.id
+    AND s.idle_expires_at < now() + make_interval(secs => CAST(:idleTtlSeconds AS float8) * 0.9)
+  RETURNING s.id, least(s.expires_at, s.idle_expires_at) AS ends_at`;
+/** Share of the idle period for which a look-up may stand for those after it. */
+export const ACTIVITY_SHARE = 0.05;
+
+export const sessionFromRow = (row: SessionRow): Session => ({
   id: row.id,
   user: { id: row.user_id, email: row.email, name: row.user_name ?? undefined },
   organization: { id: row.organization_id, slug: row.slug, name: row.organization_name },
@@ -45,12 +59,10 @@ const sessionFromRow = (row: SessionRow): Session => ({
   authenticatedAt: row.authenticated_at,
   authenticationMethods: row.authentication_methods ?? ['fed'],
   expiresAt: row.ends_at,
+  secondsLeft: row.seconds_left,
 });
 
-/**
- * The live session of a digest. Looking it up is activity: its idle end moves, at most ten times per idle period, so
- * that most look-ups only read.
- */
+/** The live session of a digest. */
 export async function findSession(
   database: Database,
   digest: Buffer,
@@ -60,14 +72,7 @@ export async function findSession(
     db
       .raw<{ rows: SessionRow[] }>(
         `WITH live AS (${LIVE_SESSIONS} AND s.secret_digest = :digest),
-         touched AS (
-           UPDATE sessions s
-           SET idle_expires_at = now() + make_interval(secs => CAST(:idleTtlSeconds AS float8))
-           FROM live
-           WHERE s.id = live.id
-             AND s.idle_expires_at < now() + make_interval(secs => CAST(:idleTtlSeconds AS float8) * 0.9)
-           RETURNING s.id, least(s.expires_at, s.idle_expires_at) AS ends_at
-         )
+         touched AS (${TOUCH})
          SELECT live.*, coalesce(touched.ends_at, live.ends_at) AS ends_at
          FROM live LEFT JOIN touched ON touched.id = live.id`,
         { digest, idleTtlSeconds },
@@ -75,6 +80,25 @@ export async function findSession(
       .options({ name: 'find-session' }),
   );
   return rows[0] === undefined ? undefined : sessionFromRow(rows[0]);
+}
+
+export interface LiveSession {
+  readonly session: Session;
+  /** Until it ends whatever the person does. */
+  readonly absoluteSecondsLeft: number;
+}
+
+/** A live session by its public name. */
+export async function findLiveSession(database: Database, id: string): Promise<LiveSession | undefined> {
+  const { rows } = await database.run((db) =>
+    db.raw<{ rows: (SessionRow & { readonly absolute_seconds_left: number })[] }>(
+      `SELECT live.*, CAST(extract(epoch FROM expires_at - now()) AS float8) AS absolute_seconds_left
+       FROM (${LIVE_SESSIONS} AND s.id = CAST(:id AS uuid)) AS live`,
+      { id },
+    ),
+  );
+  const [row] = rows;
+  return row && { session: sessionFromRow(row), absoluteSecondsLeft: row.absolute_seconds_left };
 }
 
 interface EndedRow {
@@ -91,6 +115,7 @@ interface EndedRow {
 
 /** What is left to do for a session that ended here. */
 export interface EndedSession {
+  readonly id: string;
   readonly organizationId: string;
   readonly connectionId: string;
   readonly sealedIdToken: string | undefined;
@@ -111,6 +136,7 @@ export async function endSession(database: Database, digest: Buffer): Promise<En
       userId: row.user_id,
     });
     return {
+      id: row.id,
       organizationId: row.organization_id,
       connectionId: row.connection_id,
       sealedIdToken: row.sealed_id_token ?? undefined,

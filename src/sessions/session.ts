@@ -20,6 +20,8 @@ export interface Session {
   readonly authenticationMethods: readonly string[];
   /** The absolute end or the idle end, whichever comes first. */
   readonly expiresAt: Date;
+  /** How long it was good for when it was looked up, by the database's clock. */
+  readonly secondsLeft: number;
 }
 
 export function newSessionSecret(): string {

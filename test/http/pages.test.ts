@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { describe, it, expect } from '@jest/globals';
 import { renderConfirmPage } from '../../src/http/pages/confirm-page.ts';
 import { renderFailurePage } from '../../src/http/pages/failure-page.ts';
+import { renderHostSignedOutPage, renderHostSignOutPage } from '../../src/http/pages/host-sign-out-page.ts';
 import { renderHomePage } from '../../src/http/pages/home-page.ts';
 import { html } from '../../src/http/pages/html.ts';
 import { renderLoginPage } from '../../src/http/pages/login-page.ts';
@@ -46,6 +47,9 @@ const pages = {
         },
       ],
     }),
+  'sign out of a host': (value: string) => renderHostSignOutPage({ brand: named(value), host: value }),
+  'signed out of a host': (value: string) =>
+    renderHostSignedOutPage({ brand: named(value), host: value, gatehouseUrl: 'https://login.example/' }),
   failure: (value: string) =>
     renderFailurePage({
       brand: named(value),

@@ -43,7 +43,10 @@ describe('behind a trusted proxy, /auth/verify', () => {
     for (const path of ['/auth/verify', REDIRECT]) {
       const answer = await visitor.send(path, {
         // Whatever a client claims of itself is none of the answer's business.
-        headers: { ...forwarded('https', 'app.example', '/x'), 'x-auth-request-email': 'evil@acme.example' },
+        headers: {
+          ...forwarded('http', new URL(gateway.url).host, '/x'),
+          'x-auth-request-email': 'evil@acme.example',
+        },
       });
       expect([answer.status, answer.body]).toEqual([200, '']);
       expect(answer.headers['x-auth-request-user']).toBe(session.user.id);
@@ -52,6 +55,15 @@ describe('behind a trusted proxy, /auth/verify', () => {
       expect(answer.headers['cache-control']).toBe('no-store');
       expect(answer.headers.location).toBeUndefined();
       expect(answer.headers['set-cookie']).toBeUndefined();
+    }
+  });
+
+  it("takes a session's cookie at no other host than Gatehouse's own", async () => {
+    const visitor = new Visitor(gateway);
+    await visitor.signIn(acme, 'ada@acme.example');
+    for (const host of ['app.example', '', 'app.example, localhost', new URL(gateway.url).hostname]) {
+      const headers = forwarded('http', host, '/x');
+      await expectRefusal(gateway, () => visitor.send('/auth/verify', { headers }), NOT_SIGNED_IN);
     }
   });
 
