@@ -1,0 +1,3 @@
+import { describeProtected } from './protected.ts';
+
+describeProtected('caddy');
