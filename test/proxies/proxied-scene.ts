@@ -12,7 +12,7 @@ import { freePort, startReverseProxy, type ProxyKind } from './reverse-proxy.ts'
 export const RESOURCE = 'https://api.vendor.example/';
 
 /** A request as it arrived at an application. */
-export interface Arrived {
+interface Arrived {
   readonly method: string | undefined;
   readonly url: string | undefined;
   readonly headers: IncomingHttpHeaders;
