@@ -2,7 +2,7 @@
  * A session: a browser signed in at Gatehouse. Its secret is 256 bits of randomness in the browser's cookie; what is
  * stored is a digest, so that nobody who reads the database can sign in with what they find there.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { ConnectionKind } from '../connections/connection.ts';
 
 const SECRET_BYTES = 32;
@@ -30,5 +30,5 @@ export function newSessionSecret(): string {
 
 /** What is stored of a secret; undefined for text that is no session secret at all. */
 export function sessionDigest(secret: string): Buffer | undefined {
-  return SECRET.test(secret) ? createHash('sha256').update(secret, 'ascii').digest() : undefined;
+  return SECRET.test(secret) ? hash('sha256', secret, 'buffer') : undefined;
 }
