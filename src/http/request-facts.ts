@@ -11,6 +11,11 @@ export function wantsJson(request: Request): boolean {
   return best === 'json' || best === 'application/problem+json';
 }
 
+/** Whether it is a page that a browser asks for; a script or an image cannot sign anybody in. Who does not say is believed to. */
+export function isNavigation(request: Request): boolean {
+  return (request.get('sec-fetch-mode') ?? 'navigate') === 'navigate';
+}
+
 /** Whether another site made the browser send this. */
 export function isFromAnotherSite(request: Request, publicUrl: string): boolean {
   const site = request.get('sec-fetch-site');

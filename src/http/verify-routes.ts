@@ -11,7 +11,7 @@ import { askedHost, type AskedHost } from './asked-host.ts';
 import { startAtHost } from './host-routes.ts';
 import { returnToOf } from './login-routes.ts';
 import type { HttpParts } from './parts.ts';
-import { forwarded, forwardedUrl } from './request-facts.ts';
+import { forwarded, forwardedUrl, isNavigation } from './request-facts.ts';
 
 export function verifyForProxy(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
@@ -25,7 +25,8 @@ export function verifyForProxy(parts: HttpParts) {
       response.status(200).end();
       return;
     }
-    if (request.query['redirect'] !== 'true') throw new GatewayError('not_signed_in');
+    if (request.query['redirect'] !== 'true' || !isNavigation(request))
+      throw new GatewayError('not_signed_in');
     if (asked.host !== undefined) {
       startAtHost(parts, { request, response }, { host: asked.host, path: forwarded(request)?.uri });
       return;

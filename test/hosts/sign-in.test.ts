@@ -311,6 +311,15 @@ describe('a host for some organizations', () => {
   });
 });
 
+it.each(['cors', 'no-cors', 'same-origin'])(
+  'what is no page is refused, not sent to sign in: %s',
+  async (mode) => {
+    const headers = { 'sec-fetch-mode': mode, accept: 'application/json' };
+    const ask = () => new Guest(gateway).ask(WIKI, '/auth/verify?redirect=true', { headers });
+    await expectRefusal(gateway, ask, NOT_SIGNED_IN);
+  },
+);
+
 it('a host that nobody registered is no host', async () => {
   const guest = await signedInGuest(gateway, acme, 'ada@acme.example');
   const ask = (path: string) =>
