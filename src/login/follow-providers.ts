@@ -11,6 +11,8 @@ import type { LoginParts } from './login-parts.ts';
 const AT_ONCE = 50;
 const AT_ONCE_PER_CONNECTION = 10;
 const LOOK_EVERY_MS = 1_000;
+/** While the database is away. */
+const REST_AFTER_FAULT_MS = 5_000;
 const MOST_FAULTS = 10_000;
 /** A fault that goes on is told again after so long. */
 const TELL_AGAIN_AFTER_MS = 60 * 60 * 1000;
@@ -30,6 +32,7 @@ export function followProviders(
   const checks = new Map<Promise<void>, string>();
   let looking: Promise<void> | undefined;
   let isAskedAgain = false;
+  let restsUntilMs = 0;
   const start = (session: FollowedSession): void => {
     const check = checkFollowedSession({ ...parts, onFault, told, closing: closing.signal }, session)
       .catch((error: unknown) => {
@@ -43,23 +46,26 @@ export function followProviders(
   };
   const takeAll = async (): Promise<void> => {
     while (!closing.signal.aborted && checks.size < AT_ONCE) {
-      const due = await takeDueSessions(parts.database, {
+      const { sessions, isAll } = await takeDueSessions(parts.database, {
         most: AT_ONCE - checks.size,
         mostPerConnection: AT_ONCE_PER_CONNECTION,
         busy: [...new Set(checks.values())],
       });
-      if (due.length === 0) return;
-      for (const session of due) start(session);
+      if (isAll) return;
+      for (const session of sessions) start(session);
     }
   };
   const look = (): void => {
-    if (closing.signal.aborted) return;
+    if (closing.signal.aborted || performance.now() < restsUntilMs) return;
     if (looking !== undefined) {
       isAskedAgain = true;
       return;
     }
     looking = takeAll()
-      .catch(onFault)
+      .catch((error: unknown) => {
+        restsUntilMs = performance.now() + REST_AFTER_FAULT_MS;
+        onFault(error);
+      })
       .finally(() => {
         looking = undefined;
         if (!isAskedAgain) return;

@@ -73,6 +73,13 @@ const TAKE = `
   RETURNING s.id, s.organization_id, s.connection_id, s.secret_digest, s.provider_issuer, s.provider_subject,
             s.sealed_refresh_token`;
 
+interface DueSessions {
+  /** Without those that are over, of which nobody is asked. */
+  readonly sessions: readonly FollowedSession[];
+  /** Whether there was nothing left to take. */
+  readonly isAll: boolean;
+}
+
 /**
  * Takes sessions that are due. Who takes one writes down what came of it, or the session is due again after the lease.
  * @param limits `busy`: connections to leave alone
@@ -80,27 +87,27 @@ const TAKE = `
 export async function takeDueSessions(
   database: Database,
   limits: { readonly most: number; readonly mostPerConnection: number; readonly busy: readonly string[] },
-): Promise<readonly FollowedSession[]> {
+): Promise<DueSessions> {
   const { rows } = await database.run((db) =>
     db.raw<{ rows: FollowedRow[] }>(TAKE, { ...limits, busy: [...limits.busy] }),
   );
-  return rows.flatMap((row) => {
-    const {
-      sealed_refresh_token: sealedRefreshToken,
-      provider_issuer: issuer,
-      provider_subject: subject,
-    } = row;
-    if (sealedRefreshToken === null || issuer === null || subject === null) return [];
-    return {
+  return { sessions: rows.flatMap(sessionsOf), isAll: rows.length === 0 };
+}
+
+function sessionsOf(row: FollowedRow): readonly FollowedSession[] {
+  const { provider_issuer: issuer, provider_subject: subject, sealed_refresh_token: sealed } = row;
+  if (issuer === null || subject === null || sealed === null) return [];
+  return [
+    {
       id: row.id,
       organizationId: row.organization_id,
       connectionId: row.connection_id,
       secretDigest: row.secret_digest,
       issuer,
       subject,
-      sealedRefreshToken,
-    };
-  });
+      sealedRefreshToken: sealed,
+    },
+  ];
 }
 
 /** The row of a session, while it holds the token that was used. */
