@@ -64,7 +64,7 @@ export async function connectionDocument(
   };
 }
 
-/** Why the last sign-in through it failed, for who looks into a provider that does not answer. */
+/** Why the last sign-in through it, or the last question about one, failed, for who looks into a provider that does not answer. */
 async function lastFailure(database: Database, { id, organizationId }: Connection) {
   const [event] = await listAuditEvents(database, {
     organizationId,

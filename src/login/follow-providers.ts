@@ -11,8 +11,6 @@ import type { LoginParts } from './login-parts.ts';
 const AT_ONCE = 50;
 const AT_ONCE_PER_CONNECTION = 10;
 const LOOK_EVERY_MS = 1_000;
-/** While the database is away. */
-const REST_AFTER_FAULT_MS = 5_000;
 const MOST_FAULTS = 10_000;
 /** A fault that goes on is told again after so long. */
 const TELL_AGAIN_AFTER_MS = 60 * 60 * 1000;
@@ -32,7 +30,8 @@ export function followProviders(
   const checks = new Map<Promise<void>, string>();
   let looking: Promise<void> | undefined;
   let isAskedAgain = false;
-  let restsUntilMs = 0;
+  /** Whether the database is away, which is said once. */
+  let isBlind = false;
   const start = (session: FollowedSession): void => {
     const check = checkFollowedSession({ ...parts, onFault, told, closing: closing.signal }, session)
       .catch((error: unknown) => {
@@ -56,15 +55,18 @@ export function followProviders(
     }
   };
   const look = (): void => {
-    if (closing.signal.aborted || performance.now() < restsUntilMs) return;
+    if (closing.signal.aborted) return;
     if (looking !== undefined) {
       isAskedAgain = true;
       return;
     }
     looking = takeAll()
+      .then(() => {
+        isBlind = false;
+      })
       .catch((error: unknown) => {
-        restsUntilMs = performance.now() + REST_AFTER_FAULT_MS;
-        onFault(error);
+        if (!isBlind) onFault(error);
+        isBlind = true;
       })
       .finally(() => {
         looking = undefined;
