@@ -7,3 +7,10 @@ export function parseDuration(text: string): number | undefined {
   if (number === undefined || unit === undefined) return undefined;
   return Number(number) * SECONDS_PER_UNIT[unit as keyof typeof SECONDS_PER_UNIT];
 }
+
+/** @returns the shortest text that stands for so many seconds */
+export function formatDuration(seconds: number): string {
+  const units = Object.entries(SECONDS_PER_UNIT).filter(([, length]) => seconds % length === 0);
+  const [unit, length] = units.at(-1) ?? ['s', 1];
+  return `${seconds / length}${unit}`;
+}

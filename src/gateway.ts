@@ -21,6 +21,7 @@ import { openHostDirectory } from './hosts/host-directory.ts';
 import { verifiedMemory } from './hosts/verified-memory.ts';
 import { describeError, openLog, type Logger } from './log.ts';
 import { openDirectory } from './login/directory.ts';
+import { followProviders } from './login/follow-providers.ts';
 import { guardedFetch } from './outbound/guarded-fetch.ts';
 import { openClientDirectory } from './provider/client-directory.ts';
 import { currentProvider } from './provider/current-provider.ts';
@@ -106,6 +107,12 @@ async function serve(
       log.warn({ error: describeError(error) }, 'applications cannot be told of ended sessions now');
     },
   });
+  const following = followProviders(parts.login, (error, session) => {
+    log.warn(
+      { error: describeError(error), ...session },
+      'whether a provider stands by a session is unknown',
+    );
+  });
   const server = gracefulServer((isStopping) => createListener({ ...parts, isStopping }));
   try {
     const port = await server.listen(config.port, config.host);
@@ -113,7 +120,7 @@ async function serve(
     return {
       port,
       async close() {
-        await server.stop();
+        await Promise.all([server.stop(), following.close()]);
         await notices.close();
         await tally.close();
         await feed.close();
@@ -121,6 +128,7 @@ async function serve(
       },
     };
   } catch (error) {
+    await following.close();
     await notices.close();
     await feed.close();
     throw error;

@@ -22,6 +22,7 @@ export type SealPurpose =
   | 'application-secret'
   | 'signing-key'
   | 'id-token'
+  | 'refresh-token'
   | 'logout-request'
   | 'authorization-request'
   | 'host-request'

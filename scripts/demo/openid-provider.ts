@@ -33,12 +33,16 @@ interface OpenIdProviderOptions {
   readonly client: OpenIdProviderClient;
   readonly people: readonly Person[];
   readonly companyName: string;
+  /** Whether it gives refresh tokens, to who asks for `offline_access` with `prompt=consent`; each is good once. */
+  readonly givesRefreshTokens?: boolean;
 }
 
 export interface OpenIdProvider {
   readonly issuer: string;
   /** Replaces the client's redirect URIs at once. */
   setRedirectUris(redirectUris: readonly string[]): void;
+  /** A person has left the company: nothing that was given for them is good any more. */
+  dismiss(subject: string): void;
   close(): Promise<void>;
 }
 
@@ -146,7 +150,13 @@ async function makeProvider(
       keys: [randomBytes(32).toString('base64url')],
       names: { session: 'openid_session', interaction: 'openid_interaction', resume: 'openid_resume' },
     },
-    scopes: ['openid', 'email', 'profile'],
+    scopes: [
+      'openid',
+      'email',
+      'profile',
+      ...(options.givesRefreshTokens === true ? ['offline_access'] : []),
+    ],
+    rotateRefreshToken: true,
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name'] },
     conformIdTokenClaims: false,
     responseTypes: ['code'],
@@ -157,6 +167,7 @@ async function makeProvider(
       Grant: HOUR,
       IdToken: 5 * MINUTE,
       Interaction: 10 * MINUTE,
+      RefreshToken: 8 * HOUR,
       Session: 8 * HOUR,
     },
     clientBasedCORS: () => false,
@@ -199,7 +210,8 @@ async function interact(
 
 /** Starts an OpenID Provider on loopback http. */
 export async function startOpenIdProvider(options: OpenIdProviderOptions): Promise<OpenIdProvider> {
-  const { client, companyName } = options;
+  const { client, companyName, givesRefreshTokens = false } = options;
+  const people = [...options.people];
   const company: CompanyPages = { companyName, look: 'rounded' };
   let { redirectUris } = client;
   const findClient = (id: string): ClientMetadata | undefined =>
@@ -210,11 +222,11 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions): Promi
           client_secret: client.secret,
           redirect_uris: [...redirectUris],
           post_logout_redirect_uris: [...(client.postLogoutRedirectUris ?? [])],
-          grant_types: ['authorization_code'],
+          grant_types: ['authorization_code', ...(givesRefreshTokens ? ['refresh_token'] : [])],
           response_types: ['code'],
         };
   const loopback = await startLoopbackServer(options.issuerHost ?? '127.0.0.1', options.port ?? 0);
-  const provider = await makeProvider(loopback.origin, options, findClient, company);
+  const provider = await makeProvider(loopback.origin, { ...options, people }, findClient, company);
   const answer = provider.callback();
   loopback.server.on('request', (request, response) => {
     if (request.url?.startsWith('/interaction/') !== true) {
@@ -234,6 +246,9 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions): Promi
     issuer: loopback.origin,
     setRedirectUris(uris) {
       redirectUris = uris;
+    },
+    dismiss(subject) {
+      people.splice(0, people.length, ...people.filter((person) => person.subject !== subject));
     },
     close: () => loopback.close(),
   };

@@ -10,6 +10,7 @@ export type AuditAction =
   | 'login.failed'
   | 'logout'
   | 'session.revoked'
+  | 'session.check_failed'
   | `${'organization' | 'domain' | 'connection' | 'user' | 'application'}.${'added' | 'updated' | 'enabled' | 'disabled' | 'removed'}`
   | 'domain.verified'
   | 'connection.key_added'

@@ -3,6 +3,7 @@ import { listAuditEvents } from '../audit/audit-store.ts';
 import type { Connection } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import type { Database } from '../database/database.ts';
+import { formatDuration } from '../duration.ts';
 import { findOrganization, listDomains } from '../organizations/organization-store.ts';
 import { openSecretBox } from '../secret-box.ts';
 import type { RegistrationParts } from '../connections/register-connection.ts';
@@ -41,6 +42,8 @@ export async function connectionDocument(
       max_age: settings.maxAgeSeconds ?? null,
       required_acr: settings.requiredAcr ?? null,
       required_amr: settings.requiredAmr ?? null,
+      follow_provider: settings.followSeconds === undefined ? null : formatDuration(settings.followSeconds),
+      follow_consent: settings.followSeconds === undefined ? null : settings.followConsent,
       redirect_uri: config.publicUrl + connectionKinds.oidc.callbackPath(connection, UNUSED),
       post_logout_redirect_uri: `${config.publicUrl}/logout/done`,
       backchannel_logout_uri: `${config.publicUrl}/sso/oidc/${connection.id}/backchannel-logout`,
@@ -61,7 +64,7 @@ export async function connectionDocument(
   };
 }
 
-/** Why the last sign-in through it failed, for who looks into a provider that does not answer. */
+/** Why the last sign-in through it, or the last question about one, failed, for who looks into a provider that does not answer. */
 async function lastFailure(database: Database, { id, organizationId }: Connection) {
   const [event] = await listAuditEvents(database, {
     organizationId,

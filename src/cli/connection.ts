@@ -13,6 +13,8 @@ import {
   updateJwtCallbackConnection,
   updateOidcConnection,
 } from '../connections/register-connection.ts';
+import { isFollowInterval } from '../connections/oidc/settings.ts';
+import { parseDuration } from '../duration.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { withoutUndefined } from '../without-undefined.ts';
 import { keyCommands } from './connection-keys.ts';
@@ -30,6 +32,8 @@ interface ConnectionOptions {
   readonly maxAge?: number;
   readonly requireAcr?: string;
   readonly requireAmr?: string;
+  readonly followProvider?: number;
+  readonly followConsent?: 'auto' | 'yes' | 'no';
   readonly loginUrl?: string;
   readonly publicKeyFile?: string;
   readonly issuer?: string;
@@ -41,7 +45,10 @@ interface ConnectionOptions {
 const OPTIONS_OF_KIND = {
   oidc: {
     required: ['discoveryUrl', 'clientId', 'clientSecretFile'],
-    optional: ['scope', 'emailClaim', 'clientAuth', 'logoutReturns', 'maxAge', 'requireAcr', 'requireAmr'],
+    optional: [
+      ...['scope', 'emailClaim', 'clientAuth', 'logoutReturns', 'maxAge', 'requireAcr', 'requireAmr'],
+      ...['followProvider', 'followConsent'],
+    ],
   },
   'jwt-callback': { required: ['loginUrl', 'publicKeyFile'], optional: ['issuer', 'audience'] },
 } as const;
@@ -77,6 +84,17 @@ function withKindOptions(command: Command): Command {
     .option('--max-age <seconds>', 'oidc: longest time since the sign-in at the provider', wholeSeconds)
     .option('--require-acr <value>', 'oidc: acr that is asked for and required; empty takes it back')
     .option('--require-amr <value>', 'oidc: amr that is required; empty takes it back')
+    .option(
+      '--follow-provider <duration|no>',
+      'oidc: how often the provider is asked whether it still stands by a sign-in, 1m to 24h, default no',
+      followInterval,
+    )
+    .addOption(
+      new Option(
+        '--follow-consent <auto|yes|no>',
+        'oidc: whether people are asked to consent to that, as some providers need, default auto',
+      ).choices(['auto', 'yes', 'no']),
+    )
     .option('--login-url <url>', 'jwt-callback: where its people sign in')
     .option('--public-key-file <file>', 'jwt-callback: PEM of an RSA public key, or - for standard input')
     .option('--issuer <issuer>', 'jwt-callback: required in tokens from then on')
@@ -136,18 +154,31 @@ async function oidcRegistration(terminal: Terminal, options: ConnectionOptions) 
   return { discoveryUrl, clientId, clientSecret, scope, emailClaim, clientAuth, ...demandsOf(options) };
 }
 
-function demandsOf({ logoutReturns, maxAge, requireAcr, requireAmr }: ConnectionOptions) {
+function demandsOf(options: ConnectionOptions) {
+  const { logoutReturns, maxAge, requireAcr, requireAmr, followProvider, followConsent } = options;
   return {
     logoutReturns: logoutReturns === undefined ? undefined : logoutReturns === 'yes',
     maxAgeSeconds: maxAge,
     requiredAcr: requireAcr,
     requiredAmr: requireAmr,
+    followSeconds: followProvider,
+    followConsent,
   };
 }
 
 function wholeSeconds(text: string): number {
   if (!/^\d{1,8}$/.test(text)) throw new InvalidArgumentError('a number of seconds is expected');
   return Number(text);
+}
+
+/** Seconds; 0: not at all. */
+function followInterval(text: string): number {
+  if (text === 'no') return 0;
+  const seconds = parseDuration(text);
+  if (seconds === undefined || !isFollowInterval(seconds)) {
+    throw new InvalidArgumentError('a duration between 1m and 24h is expected, such as 15m, or no');
+  }
+  return seconds;
 }
 
 async function callbackRegistration(terminal: Terminal, options: ConnectionOptions) {

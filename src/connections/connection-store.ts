@@ -7,6 +7,7 @@ import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { AuditAction } from '../audit/audit-event.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
+import { rescheduleChecks } from '../sessions/followed-session-store.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { connectionKinds, isConnectionKind } from './connection-kinds.ts';
 
@@ -116,6 +117,8 @@ export interface ConnectionChange {
   readonly sealedSecret?: string | undefined;
   /** Whether sign-ins that are under way may still finish. */
   readonly endsLogins: boolean;
+  /** How often the provider is asked of its sessions from now on, in seconds; 0: no longer; undefined: as it was. */
+  readonly followSeconds?: number | undefined;
 }
 
 /**
@@ -144,6 +147,7 @@ export async function updateConnection(
         'The connection was changed by somebody else at the same time. Look at it and try again.',
       );
     }
+    if (change.followSeconds !== undefined) await rescheduleChecks(db, connection, change.followSeconds);
     await insertAuditEvent(db, changeEvent(change.action, row, actor));
     return connectionFromRow(row);
   });

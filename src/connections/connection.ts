@@ -31,6 +31,11 @@ export interface ConnectionOf<Kind extends ConnectionKind> {
 
 export type Connection = { [Kind in ConnectionKind]: ConnectionOf<Kind> }[ConnectionKind];
 
+/** How often a connection's provider is asked whether it still stands by its sign-ins, in seconds; undefined: never. */
+export function followSeconds(connection: Connection): number | undefined {
+  return connection.kind === 'oidc' ? connection.settings.followSeconds : undefined;
+}
+
 /** The place of a connection's client secret in the secret box: it opens for this very connection alone. */
 export function secretPlace(connection: { readonly organizationId: string; readonly id: string }): string {
   return `${connection.organizationId}/${connection.id}`;

@@ -20,7 +20,30 @@ export interface RedirectConnector {
    * @throws GatewayError `token_invalid`
    */
   readonly verifyLogoutToken?: (token: string) => Promise<EndedProviderSession>;
+  /**
+   * Asks the provider whether it still stands by a sign-in.
+   * @throws GatewayError where that stays unknown: the provider did not answer, not correctly, or that it does not accept us
+   */
+  readonly refresh?: (signIn: FollowedSignIn) => Promise<ProviderRefresh>;
 }
+
+/** A sign-in as the provider knows it. */
+export interface FollowedSignIn {
+  readonly issuer: string;
+  readonly subject: string;
+  readonly refreshToken: string;
+}
+
+/** What a provider says of a sign-in of before. */
+export type ProviderRefresh =
+  | {
+      readonly standing: 'good';
+      /** What asks the next time: another one, or the same. */
+      readonly refreshToken: string;
+      /** When the provider's session ends, in seconds since the epoch, if it says so. */
+      readonly expiresAtSeconds: number | undefined;
+    }
+  | { readonly standing: 'refused'; readonly reason: string };
 
 /** A session at a provider that is to end because ours did. */
 export interface ProviderSessionEnd {

@@ -83,7 +83,14 @@ export async function updateOidcConnection(
     clientSecret === undefined
       ? undefined
       : parts.secrets.seal('client-secret', secretPlace(connection), clientSecret);
-  const update = { action: 'connection.updated', settings, sealedSecret, endsLogins: true } as const;
+  const isFollowedAsBefore = settings.followSeconds === connection.settings.followSeconds;
+  const update = {
+    action: 'connection.updated',
+    settings,
+    sealedSecret,
+    endsLogins: true,
+    followSeconds: isFollowedAsBefore ? undefined : (settings.followSeconds ?? 0),
+  } as const;
   return updateConnection(parts.database, connection, update, parts.actor);
 }
 

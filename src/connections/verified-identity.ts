@@ -27,6 +27,8 @@ interface ProviderSession {
   readonly expiresAtSeconds: number | undefined;
   /** How the person proved who they are there (RFC 8176). */
   readonly authenticationMethods: readonly string[];
+  /** What asks the provider later whether it still stands by the sign-in, where the connection wants that. */
+  readonly followed?: { readonly refreshToken: string; readonly everySeconds: number } | undefined;
 }
 
 interface Identity {

@@ -16,7 +16,7 @@ import type { Callback } from '../connections/connector.ts';
 import type { VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
-import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
+import { newSessionSecret, refreshTokenPlace, sessionDigest } from '../sessions/session.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import { admissionRefusals, type Admission } from './admit-identity.ts';
 import { askAdmission, type AdmissionQuestion } from './admission-store.ts';
@@ -167,19 +167,32 @@ export async function signIn(
     sessionTtlSeconds: parts.sessionTtlSeconds,
     sessionIdleTtlSeconds: parts.sessionIdleTtlSeconds,
     previousDigest: previousDigest ?? null,
-    ...providerSessionOf(parts, identity),
+    ...providerSessionOf(parts, identity, digest),
   });
   requireSession(finished, identity);
   return { kind: 'signed-in', sessionSecret, returnTo: transaction.returnTo ?? finished.returnUrl ?? '/' };
 }
 
-function providerSessionOf({ secrets }: LoginParts, { providerSession, ...identity }: VerifiedIdentity) {
-  const idToken = providerSession?.idToken;
+function providerSessionOf(
+  { secrets }: LoginParts,
+  { providerSession, ...identity }: VerifiedIdentity,
+  secretDigest: Buffer,
+) {
+  const { idToken, followed } = providerSession ?? {};
   return {
     providerSessionId: providerSession?.id ?? null,
     providerExpiresAtSeconds: providerSession?.expiresAtSeconds ?? null,
     sealedIdToken:
       idToken === undefined ? null : secrets.seal('id-token', connectionPlace(identity), idToken),
+    sealedRefreshToken:
+      followed === undefined
+        ? null
+        : secrets.seal(
+            'refresh-token',
+            refreshTokenPlace({ ...identity, secretDigest }),
+            followed.refreshToken,
+          ),
+    followSeconds: followed?.everySeconds ?? null,
     // What proves the person to us is always somebody else's word.
     authenticationMethods: ['fed', ...(providerSession?.authenticationMethods ?? [])],
   };

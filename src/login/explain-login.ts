@@ -2,9 +2,10 @@
  * Which way an address would go and why, without signing in. It asks what a sign-in asks, so what it says is what
  * would happen, up to what only the provider knows.
  */
-import type { Connection } from '../connections/connection.ts';
+import { followSeconds, type Connection } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import type { Database } from '../database/database.ts';
+import { formatDuration } from '../duration.ts';
 import type { FailureCode } from '../errors.ts';
 import { canonicalDomain } from '../organizations/domain-name.ts';
 import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
@@ -104,5 +105,12 @@ async function explainEntry(
       ? 'The user exists and may sign in.'
       : 'The user does not exist yet and is created at the first sign-in (just-in-time).',
   );
+  const everySeconds = followSeconds(connection);
+  if (everySeconds !== undefined) {
+    const interval = formatDuration(everySeconds);
+    steps.push(
+      `The provider is asked every ${interval} whether it still stands by the person; if not, they are out.`,
+    );
+  }
   return { outcome: 'signs_in', connection: { id, kind, status }, steps };
 }

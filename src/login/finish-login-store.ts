@@ -28,6 +28,10 @@ export interface FinishLogin extends AdmissionQuestion {
   readonly providerExpiresAtSeconds: number | null;
   /** Encrypted. */
   readonly sealedIdToken: string | null;
+  /** Encrypted; null where the provider is not followed. */
+  readonly sealedRefreshToken: string | null;
+  /** How often the provider is asked; null with the token. */
+  readonly followSeconds: number | null;
   readonly authenticationMethods: readonly string[];
   /** The session that this browser had until now. */
   readonly previousDigest: Buffer | null;
@@ -101,6 +105,9 @@ const FINISH = `
     SELECT least(now() + make_interval(secs => CAST(:sessionTtlSeconds AS float8)),
                  to_timestamp(CAST(:providerExpiresAtSeconds AS float8))) AS at
   ),
+  first_check AS (
+    SELECT now() + make_interval(secs => CAST(:followSeconds AS float8) * (0.9 + 0.1 * random())) AS at
+  ),
   allowed AS (
     SELECT person.id FROM person WHERE person.id = coalesce((SELECT id FROM linked), (SELECT user_id FROM identity))
   ),
@@ -112,7 +119,8 @@ const FINISH = `
       idle_expires_at = now() + make_interval(secs => CAST(:sessionIdleTtlSeconds AS float8)),
       expires_at = (SELECT at FROM latest),
       provider_issuer = :issuer, provider_subject = :subject, provider_session = CAST(:providerSessionId AS text),
-      sealed_id_token = CAST(:sealedIdToken AS text), authentication_methods = CAST(:authenticationMethods AS text[])
+      sealed_id_token = CAST(:sealedIdToken AS text), authentication_methods = CAST(:authenticationMethods AS text[]),
+      sealed_refresh_token = CAST(:sealedRefreshToken AS text), next_check_at = (SELECT at FROM first_check), check_failures = 0
     FROM allowed
     WHERE s.secret_digest = :previousDigest AND s.organization_id = :organizationId AND s.user_id = allowed.id
       AND s.expires_at > now()
@@ -124,12 +132,14 @@ const FINISH = `
   ),
   opened AS (
     INSERT INTO sessions (secret_digest, organization_id, user_id, connection_id, idle_expires_at, expires_at,
-                          provider_issuer, provider_subject, provider_session, sealed_id_token, authentication_methods)
+                          provider_issuer, provider_subject, provider_session, sealed_id_token, authentication_methods,
+                          sealed_refresh_token, next_check_at)
     SELECT CAST(:sessionDigest AS bytea), CAST(:organizationId AS uuid), allowed.id, CAST(:connectionId AS uuid),
            now() + make_interval(secs => CAST(:sessionIdleTtlSeconds AS float8)),
            (SELECT at FROM latest),
            CAST(:issuer AS text), CAST(:subject AS text), CAST(:providerSessionId AS text),
-           CAST(:sealedIdToken AS text), CAST(:authenticationMethods AS text[])
+           CAST(:sealedIdToken AS text), CAST(:authenticationMethods AS text[]),
+           CAST(:sealedRefreshToken AS text), (SELECT at FROM first_check)
     FROM allowed WHERE NOT EXISTS (SELECT FROM renewed)
     RETURNING id, user_id
   ),

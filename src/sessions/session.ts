@@ -3,7 +3,7 @@
  * stored is a digest, so that nobody who reads the database can sign in with what they find there.
  */
 import { hash, randomBytes } from 'node:crypto';
-import type { ConnectionKind } from '../connections/connection.ts';
+import { connectionPlace, type ConnectionKind } from '../connections/connection.ts';
 
 const SECRET_BYTES = 32;
 const SECRET = /^[A-Za-z0-9_-]{43}$/;
@@ -31,4 +31,13 @@ export function newSessionSecret(): string {
 /** What is stored of a secret; undefined for text that is no session secret at all. */
 export function sessionDigest(secret: string): Buffer | undefined {
   return SECRET.test(secret) ? hash('sha256', secret, 'buffer') : undefined;
+}
+
+/** The place of a session's refresh token in the secret box: it opens for this very session alone, until the next sign-in in it. */
+export function refreshTokenPlace(of: {
+  readonly organizationId: string;
+  readonly connectionId: string;
+  readonly secretDigest: Buffer;
+}): string {
+  return `${connectionPlace(of)}/${of.secretDigest.toString('hex')}`;
 }

@@ -213,7 +213,7 @@ export const claimsOf = ({ id_token: token }: Pick<Tokens, 'id_token'>) => decod
 const OVER = [400, 'invalid_grant'];
 
 /** Asserts that everything that was issued under a grant is dead, on every node. */
-export async function expectDead({ ports }: Stage, app: App, tokens: Tokens): Promise<void> {
+export async function expectDead({ ports }: Pick<Stage, 'ports'>, app: App, tokens: Tokens): Promise<void> {
   for (const port of ports) {
     expect(errorOf(await app.refresh(tokens.refresh_token, port))).toEqual(OVER);
     expect(await app.userInfoStatus(tokens, port)).toBe(401);

@@ -49,6 +49,8 @@ describe('connection add … oidc', () => {
       max_age: null,
       required_acr: null,
       required_amr: null,
+      follow_provider: null,
+      follow_consent: null,
       redirect_uri: `http://localhost:3999/sso/oidc/${added.id}/callback`,
       post_logout_redirect_uri: 'http://localhost:3999/logout/done',
       backchannel_logout_uri: `http://localhost:3999/sso/oidc/${added.id}/backchannel-logout`,

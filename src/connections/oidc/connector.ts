@@ -23,6 +23,7 @@ import {
   sessionExpiry,
   usableEmail,
 } from './id-token-rules.ts';
+import { followedBy, offlineAccess, refreshSignIn } from './follow-provider.ts';
 import { verifyLogoutToken } from './logout-token.ts';
 import { endpointOrigins, fetchProviderMetadata } from './provider-metadata.ts';
 import { providerClock, withSkew, type ProviderClock } from './provider-clock.ts';
@@ -62,6 +63,13 @@ export async function openOidcConnector(
         keys,
         nowSeconds: context.now() / 1000,
       }),
+    async refresh(signIn) {
+      try {
+        return await refreshSignIn({ settings: connection.settings, config, now: context.now }, signIn);
+      } catch (error) {
+        throw withSkew(providerFailure(error), clock);
+      }
+    },
   };
 }
 
@@ -135,15 +143,17 @@ interface Completion {
 }
 
 async function begin({ connection, config }: Opened, secrets: LoginSecrets, request: LoginRequest) {
+  const offline = offlineAccess(connection.settings, config.serverMetadata());
   const url = client.buildAuthorizationUrl(config, {
     redirect_uri: request.callbackUrl.href,
-    scope: connection.settings.scope,
+    scope: offline.scope,
+    ...offline.parameters,
     state: secrets.state,
     nonce: secrets.nonce,
     code_challenge: await client.calculatePKCECodeChallenge(secrets.codeVerifier),
     code_challenge_method: 'S256',
     ...(request.loginHint === undefined ? {} : { login_hint: request.loginHint }),
-    ...demandParameters(connection, request.longestAgeSeconds),
+    ...demandParameters(connection, request.longestAgeSeconds, offline.needsConsent),
   });
   return { url };
 }
@@ -154,13 +164,18 @@ function longestAge({ settings }: OidcConnection, demanded: number | undefined):
   return ages.length === 0 ? undefined : Math.min(...ages);
 }
 
-function demandParameters(connection: OidcConnection, demanded: number | undefined): Record<string, string> {
+function demandParameters(
+  connection: OidcConnection,
+  demanded: number | undefined,
+  needsConsent: boolean,
+): Record<string, string> {
   const age = longestAge(connection, demanded);
   const { requiredAcr } = connection.settings;
+  // Not every provider takes a max_age of 0 for what it means.
+  const prompts = [...(age === 0 ? ['login'] : []), ...(needsConsent ? ['consent'] : [])];
   return {
     ...(age === undefined ? {} : { max_age: String(age) }),
-    // Not every provider takes a max_age of 0 for what it means.
-    ...(age === 0 ? { prompt: 'login' } : {}),
+    ...(prompts.length === 0 ? {} : { prompt: prompts.join(' ') }),
     ...(requiredAcr === undefined ? {} : { acr_values: requiredAcr }),
   };
 }
@@ -213,6 +228,7 @@ async function complete(
       idToken: config.serverMetadata().end_session_endpoint === undefined ? undefined : tokens.id_token,
       expiresAtSeconds: sessionExpiry(claims['session_expiry'], now() / 1000),
       authenticationMethods: authenticationMethods(claims['amr']),
+      followed: followedBy(connection.settings, tokens.refresh_token),
     },
   });
 }

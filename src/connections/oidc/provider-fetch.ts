@@ -24,15 +24,25 @@ export function providerFetch(
     if (url === metadata.jwks_uri) return Response.json(await keys.current());
     const response = await fetch(url, options);
     clock.note(response);
-    if (url === metadata.token_endpoint) return tokenAnswer(response);
+    if (url === metadata.token_endpoint) return tokenAnswer(response, isRefresh(options));
     return Response.json(await jsonAnswer('userinfo', response));
   };
 }
 
-/** An error response as RFC 6749 section 5.2 has it goes on to openid-client; what is neither that nor tokens does not. */
-async function tokenAnswer(response: Response): Promise<Response> {
+function isRefresh(options: RequestInit | undefined): boolean {
+  return options?.body instanceof URLSearchParams && options.body.get('grant_type') === 'refresh_token';
+}
+
+/** Section 5.2 of RFC 6749 knows the first two; Auth0 refuses a refresh token with the third. */
+const ERROR_STATUSES: ReadonlySet<number> = new Set([400, 401, 403]);
+
+/**
+ * An error response as RFC 6749 section 5.2 has it goes on to openid-client; what is neither that nor tokens does not. For a
+ * refresh token there need be no ID token (OpenID Connect Core, section 12.2).
+ */
+async function tokenAnswer(response: Response, isForRefresh: boolean): Promise<Response> {
   const { status } = response;
-  if (status === 400 || status === 401) {
+  if (ERROR_STATUSES.has(status)) {
     const body = parseJsonObject(new Uint8Array(await response.arrayBuffer()));
     if (typeof body?.['error'] !== 'string') refuse(`the token endpoint answered with status ${status}`);
     // Without its challenge, which would be reported in place of the error.
@@ -43,7 +53,7 @@ async function tokenAnswer(response: Response): Promise<Response> {
     refuse('the token endpoint answered with status 200 and an error');
   const type = member(tokens, 'token_type');
   if (typeof type !== 'string' || type.toLowerCase() !== 'bearer') refuse('the token type is not Bearer');
-  for (const name of ['access_token', 'id_token']) {
+  for (const name of isForRefresh ? ['access_token'] : ['access_token', 'id_token']) {
     if (typeof member(tokens, name) !== 'string') refuse(`the token endpoint sent no ${name}`);
   }
   return Response.json(tokens);

@@ -18,6 +18,8 @@ const metadataShape = z.looseObject({
   jwks_uri: endpoint,
   userinfo_endpoint: endpoint.optional(),
   end_session_endpoint: endpoint.optional(),
+  // Of no weight for a sign-in: one that cannot be read is as good as none.
+  scopes_supported: z.array(z.string()).optional().catch(undefined),
   response_types_supported: z.array(z.string()).optional(),
   code_challenge_methods_supported: z.array(z.string()).optional(),
   token_endpoint_auth_methods_supported: z.array(z.string()).optional(),

@@ -23,6 +23,10 @@ export const oidcSettings = z.object({
   maxAgeSeconds: z.number().optional(),
   requiredAcr: z.string().optional(),
   requiredAmr: z.string().optional(),
+  /** How often the provider is asked whether it still stands by a sign-in; absent: never. */
+  followSeconds: z.number().optional(),
+  /** Whether people are asked to consent to that (`prompt=consent`), without which some providers give no refresh token. */
+  followConsent: z.enum(['auto', 'yes', 'no']).default('auto'),
   issuer: z.string(),
   endpointOrigins: z.array(z.string()).readonly(),
 });
@@ -44,6 +48,9 @@ export interface OidcRegistration {
   readonly requiredAcr?: string | undefined;
   /** Authentication method (`amr`) that is required; empty: no longer. */
   readonly requiredAmr?: string | undefined;
+  /** 0: no longer. */
+  readonly followSeconds?: number | undefined;
+  readonly followConsent?: OidcSettings['followConsent'] | undefined;
 }
 
 /**
@@ -69,6 +76,7 @@ export async function settleOidcSettings(
     clientAuth: registration.clientAuth ?? preferredClientAuth(metadata),
     logoutReturns: registration.logoutReturns ?? false,
     ...demands(registration),
+    ...following(registration),
     issuer: metadata.issuer,
     endpointOrigins: endpointOrigins(metadata),
   };
@@ -80,6 +88,21 @@ function demands({ maxAgeSeconds, requiredAcr = '', requiredAmr = '' }: OidcRegi
     ...(requiredAcr === '' ? {} : { requiredAcr }),
     ...(requiredAmr === '' ? {} : { requiredAmr }),
   };
+}
+
+const SHORTEST_FOLLOW_SECONDS = 60;
+const LONGEST_FOLLOW_SECONDS = 86_400;
+
+function following({ followSeconds = 0, followConsent = 'auto' }: OidcRegistration) {
+  if (followSeconds !== 0 && !isFollowInterval(followSeconds)) {
+    throw new Refusal('--follow-provider must be between 1m and 24h.');
+  }
+  return { ...(followSeconds === 0 ? {} : { followSeconds }), followConsent };
+}
+
+/** Seconds. */
+export function isFollowInterval(seconds: number): boolean {
+  return seconds >= SHORTEST_FOLLOW_SECONDS && seconds <= LONGEST_FOLLOW_SECONDS;
 }
 
 /** `client_secret_basic` is the default where a provider says nothing (OpenID Connect Discovery, section 3). */

@@ -1,0 +1,158 @@
+/** What a provider does not say ends nobody's session: it is asked again, and the operator sees why. */
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { signingKey } from '../attacks/evil-tokens.ts';
+import {
+  eventsOf,
+  EVERY_SECONDS,
+  goodAnswer,
+  idToken,
+  openFollowScene,
+  sendJson,
+  until,
+  type FollowScene,
+  type Person,
+} from './follow-scene.ts';
+
+let scene: FollowScene;
+let good: FollowScene['answer'];
+let person: Person;
+
+beforeAll(async () => {
+  scene = await openFollowScene();
+  good = scene.answer;
+});
+beforeEach(async () => {
+  scene.answer = good;
+  person = await scene.signIn();
+});
+afterAll(() => scene.close());
+
+/** Answers with status 200. */
+const saying =
+  (body: (scene: FollowScene) => object | string): FollowScene['answer'] =>
+  (_, response) => {
+    sendJson(response, 200, body(scene));
+  };
+
+/** Answers with an error of RFC 6749. */
+const refusing =
+  (status: number, error: string): FollowScene['answer'] =>
+  (_, response) => {
+    sendJson(response, status, { error });
+  };
+
+const withIdToken = (claims: Record<string, unknown>) =>
+  saying((at) => goodAnswer({ refresh_token: 'thrown away', id_token: idToken(at, person.email, claims) }));
+
+const now = () => Math.floor(Date.now() / 1000);
+
+describe('the session goes on, and keeps the token, where the provider', () => {
+  it.each<[string, FollowScene['answer'], RegExp]>([
+    ['is down', (_, response) => void response.writeHead(503).end(), /status 503/],
+    ['is down and refuses', refusing(500, 'invalid_grant'), /status 500/],
+    ['breaks off', (_, response) => void response.destroy(), /connection failed/],
+    [
+      'sends people elsewhere',
+      (_, response) => void response.writeHead(302, { location: '/' }).end(),
+      /redirect/,
+    ],
+    ['does not know us', refusing(401, 'invalid_client'), /answered invalid_client/],
+    ['does not let us', refusing(400, 'unauthorized_client'), /answered unauthorized_client/],
+    ['has no such grant', refusing(400, 'unsupported_grant_type'), /answered unsupported_grant_type/],
+    ['does not like the request', refusing(400, 'invalid_request'), /answered invalid_request/],
+    ['does not like the scope', refusing(400, 'invalid_scope'), /answered invalid_scope/],
+    ['is in trouble', refusing(400, 'server_error'), /answered server_error/],
+    ['has too much to do', refusing(429, 'invalid_grant'), /status 429/],
+    ['refuses with no word', (_, response) => void response.writeHead(400).end(), /status 400/],
+    [
+      'refuses with a page',
+      (_, response) => void response.writeHead(403).end('<p>invalid_grant'),
+      /status 403/,
+    ],
+    ['sends a page', (_, response) => void response.writeHead(200).end('<html>'), /instead of JSON/],
+    ['sends no object', saying(() => '[]'), /not a JSON object/],
+    ['sends no access token', saying(() => ({ token_type: 'Bearer' })), /no access_token/],
+    ['sends a token of another type', saying(() => goodAnswer({ token_type: 'mac' })), /not Bearer/],
+    ['sends an error as a success', saying(() => goodAnswer({ error: 'invalid_grant' })), /200 and an error/],
+    [
+      'sends a number for a token',
+      saying(() => goodAnswer({ refresh_token: 7 })),
+      /refresh_token|not usable/,
+    ],
+    ['sends an empty token', saying(() => goodAnswer({ refresh_token: '' })), /refresh_token|not usable/],
+    ['sends an ID token for others', withIdToken({ aud: 'others' }), /aud/],
+    ['sends an ID token for us and others', withIdToken({ aud: ['gatehouse', 'others'] }), /the aud of/],
+    ['sends an ID token of another issuer', withIdToken({ iss: 'https://evil.example' }), /iss/],
+    ['sends an ID token that is over', withIdToken({ exp: now() - 100 }), /the exp of/],
+    ['sends an ID token of yesterday', withIdToken({ iat: now() - 86_400 }), /too old/],
+    [
+      'sends an ID token of another person that nobody signed',
+      saying((at) => {
+        const forger = {
+          provider: { ...at.provider, keys: [{ ...signingKey(), kid: at.provider.keys[0]?.kid ?? '' }] },
+        };
+        return goodAnswer({ id_token: idToken(forger, 'mallory@follow.example') });
+      }),
+      /signature/,
+    ],
+  ])('%s', async (_, answer, reason) => {
+    const before = await scene.stored(person.id);
+    scene.answer = answer;
+    const after = await scene.check(person.id);
+    expect(after?.sealed_refresh_token).toBe(before?.sealed_refresh_token);
+    expect(after?.check_failures).toBe(1);
+    expect(after?.due_in).toBeGreaterThan(5);
+    expect(after?.due_in).toBeLessThanOrEqual(10);
+    await scene.expectStatus(person.visitor, 200);
+    const logged = scene.gateway.logLines.filter((line) => line.includes(person.id));
+    expect(logged).toEqual([expect.stringMatching(/"level":"warn"/)]);
+    expect(logged[0]).toMatch(reason);
+    const events = await until('told', async () => {
+      const found = await eventsOf(scene, 'session.check_failed');
+      return found.some((event) => reason.test(event.reason ?? '')) ? found : undefined;
+    });
+    expect(events.filter((event) => reason.test(event.reason ?? '')).length).toBeLessThanOrEqual(2);
+  });
+});
+
+it('asks again by itself, later each time, and no later than at the interval; an answer ends that', async () => {
+  scene.answer = refusing(503, 'server_error');
+  const first = await scene.check(person.id);
+  expect(first?.check_failures).toBe(1);
+  const second = await until('asked again', async () => {
+    const stored = await scene.stored(person.id);
+    return stored?.check_failures === 2 ? stored : undefined;
+  });
+  expect(second.due_in).toBeGreaterThan(10);
+  expect(second.due_in).toBeLessThanOrEqual(20);
+  await scene.gateway.sql('UPDATE sessions SET check_failures = 1000 WHERE id = $1', [person.id]);
+  const last = await scene.check(person.id);
+  expect(last?.due_in).toBeGreaterThan(EVERY_SECONDS * 0.7);
+  expect(last?.due_in).toBeLessThanOrEqual(EVERY_SECONDS);
+  scene.answer = good;
+  expect((await scene.check(person.id))?.check_failures).toBe(0);
+  expect(scene.shown.filter((token) => token === person.refreshToken)).toHaveLength(4);
+});
+
+it('a provider that hangs does not hold up those of others, and ends nobody', async () => {
+  const others = await scene.addOther();
+  const theirs = await others.signIn();
+  // More than two nodes ask about at once, so that it takes one deadline after another to ask about all of them.
+  const mine: Person[] = [];
+  for (let count = 0; count < 45; count++) mine.push(await scene.signIn());
+  const shownBefore = scene.shown.length;
+  scene.answer = () => new Promise<void>(() => undefined);
+  await scene.gateway.sql(
+    `UPDATE sessions SET next_check_at = now() - interval '1 hour' WHERE connection_id = $1`,
+    [scene.company.connection.id],
+  );
+  await until('asked', () => Promise.resolve(scene.shown.length > shownBefore ? true : undefined));
+  expect((await others.check(theirs.id))?.check_failures).toBe(0);
+  expect(others.shown).toEqual([theirs.refreshToken]);
+  expect(scene.shown.length - shownBefore).toBeLessThan(mine.length);
+  await until('given up', async () => {
+    const events = await eventsOf(scene, 'session.check_failed');
+    return events.at(-1)?.code === 'identity_provider_timeout' ? true : undefined;
+  });
+  for (const { visitor } of mine.slice(0, 5)) await scene.expectStatus(visitor, 200);
+}, 60_000);
