@@ -35,9 +35,9 @@ export interface CookieQuestion {
 /** `not_allowed`: somebody is signed in, but people of their organization may not reach the host. */
 export type CookieAnswer = Verified | 'not_allowed' | undefined;
 
-/** Under what an answer is held. */
-export function memoryKey(hostName: string, digest: Buffer): string {
-  return `${hostName} ${digest.toString('latin1')}`;
+/** Under what an answer is held. @param digest of the cookie's secret, as bytes or hexadecimal */
+export function memoryKey(hostName: string, digest: Buffer | string): string {
+  return `${hostName} ${typeof digest === 'string' ? digest : digest.toString('hex')}`;
 }
 
 export function verifyCookie(parts: VerifyParts, question: CookieQuestion): Promise<CookieAnswer> {

@@ -2,11 +2,11 @@
  * `/auth/verify` in front of Express: every request to every protected host waits for it, and most of the time the answer is in
  * memory. What is not there, or is asked in any unusual way, goes on to the route, which finds out and remembers.
  */
+import { hash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { canonicalHost } from '../hosts/host.ts';
 import { memoryKey } from '../hosts/verify-cookie.ts';
-import { sessionDigest } from '../sessions/session.ts';
 import { cookieValue } from './cookies.ts';
 import type { HttpParts } from './parts.ts';
 import type { ProxyTrust } from './request-facts.ts';
@@ -48,9 +48,11 @@ export function verifyFront(
     const said = headers['x-forwarded-host'];
     if (Array.isArray(said)) return false;
     const asked = place(said !== undefined && isProxy(request) ? said : undefined);
-    const secret = asked && cookieValue(headers.cookie, asked.cookie);
-    const digest = secret === undefined ? undefined : sessionDigest(secret);
-    const verified = asked && digest && hosts.memory.recall(memoryKey(asked.name, digest));
+    if (asked === undefined) return false;
+    const secret = cookieValue(headers.cookie, asked.cookie);
+    if (secret === undefined) return false;
+    // Hexadecimal at once: making a Buffer costs seven times as much.
+    const verified = hosts.memory.recall(memoryKey(asked.name, hash('sha256', secret, 'hex')));
     if (verified === undefined) return false;
     response.writeHead(200, [...UNCHANGING, ...verified.headers]).end();
     return true;
