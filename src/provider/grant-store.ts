@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { ConnectionKind } from '../connections/connection.ts';
 import type { Database } from '../database/database.ts';
 
-export type GrantTokenKind = 'AuthorizationCode' | 'RefreshToken' | 'AccessToken';
+export type GrantTokenKind = 'AuthorizationCode' | 'RefreshToken' | 'AccessToken' | 'DeviceCode';
 
 type Payload = Readonly<Record<string, unknown>>;
 
@@ -38,7 +38,7 @@ export interface FoundGrantToken {
 }
 
 /** A value is 256 bits of randomness or as good as that, so a plain digest tells nothing about it. */
-const digestOf = (kind: GrantTokenKind, value: string) =>
+export const digestOf = (kind: GrantTokenKind, value: string) =>
   createHash('sha256').update(`${kind} ${value}`).digest();
 
 const LIVE_GRANTS = `
