@@ -159,5 +159,5 @@ async function approvedCode(database: Database, ctx: KoaContextWithOIDC, value: 
     throw new errors.InvalidGrant('the device code was used already');
   requestState(ctx.req).grants.set(found.grant.id, found.grant);
   // Its end is the database's to say, and has been asked for.
-  return { ...found.payload, jti: value, exp: Math.ceil(Date.now() / 1000) + DEVICE_CODE_TTL_SECONDS };
+  return { ...found.payload, exp: Math.ceil(Date.now() / 1000) + DEVICE_CODE_TTL_SECONDS };
 }
