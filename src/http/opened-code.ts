@@ -50,7 +50,7 @@ export async function openCode(
   const session = await currentSession(parts, request);
   const opened = await parts.limits.tryUserCode(request, async (refusal) => {
     const digest = claimDigest(secret);
-    if (refusal !== undefined && heldDigest === undefined) throw refusal;
+    if (refusal !== undefined && (heldDigest === undefined || userCode === undefined)) throw refusal;
     if (userCode === undefined || digest === undefined) return undefined;
     const claim = { userCode, claimDigest: digest };
     const code = await findDeviceCode(parts.database, claim, {
