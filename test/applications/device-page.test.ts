@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Answer } from '../attacks/refusal.ts';
 import { FROM_OUR_PAGE, Visitor } from '../http/visitor.ts';
 import { visibleText } from '../../scripts/demo/html-form.ts';
-import { decide, Device, formOf, open, pollError, submit, type Started } from './device-scene.ts';
+import { decide, Device, expectUntouched, formOf, open, pollError, submit } from './device-scene.ts';
 import { claimsOf, startStage, tokensOf, type Stage } from './stage.ts';
 
 let stage: Stage;
@@ -26,14 +26,6 @@ const problemOf = ({ status, headers, body }: Answer) => ({
   code: (JSON.parse(body) as { code?: string }).code,
 });
 const PROBLEM = 'application/problem+json; charset=utf-8';
-
-/** A code that is pending, whatever was tried, and that its own browser can still decide about. */
-async function expectUntouched(started: Started, browser: Visitor): Promise<void> {
-  await stage.gateway.sql('UPDATE device_codes SET next_poll_at = now()');
-  expect(pollError(await device.poll(started))).toBe('authorization_pending');
-  expect((await decide(browser, started, 'allow')).status).toBe(200);
-  expect((await device.poll(started)).status).toBe(200);
-}
 
 describe('the page for codes', () => {
   it('has one field, and needs nobody signed in', async () => {
@@ -128,7 +120,7 @@ describe('the page that asks', () => {
       expect(text).toContain(shown);
     }
     expect(page.body).toMatch(/<time datetime="\d{4}-/);
-    expect(text).toContain('Only if you started it yourself');
+    expect(text).toContain('Never allow what you did not start yourself');
     expect(text).not.toContain('It does not run where you are.');
     expect(page.body).not.toMatch(/<input(?![^>]*type="hidden")/);
     expect(page.body).toMatch(/<button[^>]* name="decision" value="allow"/);
@@ -157,7 +149,7 @@ describe('the page that asks', () => {
     expect((await open(stranger, started, prerender)).status).toBe(503);
     expect(stranger.cookies.size).toBe(0);
     for (let look = 0; look < 3; look += 1) expect((await open(ada, started)).status).toBe(200);
-    await expectUntouched(started, ada);
+    await expectUntouched(stage, device, started, ada);
   });
 
   it('is over once somebody decided; the same button pressed again says the same', async () => {
@@ -235,14 +227,14 @@ describe('only the browser that opened a code first', () => {
       type: PROBLEM,
       code: 'user_code_claimed',
     });
-    await expectUntouched(started, ada);
+    await expectUntouched(stage, device, started, ada);
   });
 
   it('P-22 may decide, and nobody about a code that was not opened at all', async () => {
     const started = await device.start();
     const answer = await submit(ada, { user_code: started.user_code, decision: 'allow' });
     expect(answer.status).toBe(403);
-    await expectUntouched(started, ada);
+    await expectUntouched(stage, device, started, ada);
   });
 
   it('P-22 is one, of ten that open it at once on two nodes', async () => {
@@ -292,69 +284,6 @@ describe('only the browser that opened a code first', () => {
     expect(answer.status).toBe(400);
     const byGet = `/device?${new URLSearchParams({ ...form, decision: 'allow' }).toString()}`;
     expect((await ada.send(byGet, { headers: { accept: 'text/html' } })).status).toBe(200);
-    await expectUntouched(started, ada);
-  });
-});
-
-describe('the cookie of a claim', () => {
-  it.each([
-    ['http on loopback', {}, 'gatehouse-device', []],
-    [
-      'https',
-      { PUBLIC_URL: 'https://sso.example', ALLOW_PRIVATE_NETWORKS: 'true' },
-      '__Host-gatehouse-device',
-      ['Secure'],
-    ],
-  ] as const)(
-    'S-05 on %s is HttpOnly, SameSite, of this host alone and small',
-    async (_on, env, name, more) => {
-      const own = await startStage({ env });
-      try {
-        const started = await (await Device.registered(own, 'terminal')).start();
-        const page = await open(new Visitor(own.gateway), started);
-        const [cookie = '', ...others] = page.headers['set-cookie'] ?? [];
-        expect(others).toEqual([]);
-        const [pair = '', ...attributes] = cookie.split('; ');
-        expect(pair).toMatch(new RegExp(`^${name}=[\\w-]{43}$`));
-        const kept = attributes.filter((attribute) => !attribute.startsWith('Expires='));
-        expect(kept.sort()).toEqual(['HttpOnly', 'Max-Age=600', 'Path=/', 'SameSite=Lax', ...more].sort());
-      } finally {
-        await own.close();
-      }
-    },
-  );
-
-  it.each<[string, (value: string) => string]>([
-    ['S-06 twice', (value) => `gatehouse-device=${value}; gatehouse-device=${value}`],
-    ['S-06 twice, with another one', (value) => `gatehouse-device=${value}; gatehouse-device=x`],
-    ['S-07 cut off', (value) => `gatehouse-device=${value.slice(0, -1)}`],
-    ['S-07 changed', (value) => `gatehouse-device=${value.slice(1)}A`],
-    ['S-04 of the session', () => `gatehouse-device=${ada.cookie('session').value}`],
-    ['of another name', (value) => `__Host-gatehouse-device=${value}`],
-    ['absent', () => ''],
-  ])('%s is as good as none', async (_what, forge) => {
-    const started = await device.start();
-    const form = formOf(await open(ada, started));
-    const { name, value } = ada.cookie('session');
-    const cookie = `${name}=${value}; ${forge(ada.cookie('device').value)}`;
-    const headers = { ...FROM_OUR_PAGE, cookie, 'content-type': 'application/x-www-form-urlencoded' };
-    const body = new URLSearchParams({ ...form, decision: 'allow' }).toString();
-    const answer = await new Visitor(stage.gateway).send('/device', { method: 'POST', headers, body });
-    expect(answer.status).toBe(403);
-    await expectUntouched(started, ada);
-  });
-
-  it('S-04 is no session', async () => {
-    const { value } = ada.cookie('device');
-    const headers = { cookie: `gatehouse-session=${value}` };
-    expect((await new Visitor(stage.gateway).send('/session', { headers })).status).toBe(401);
-  });
-
-  it('is one for all codes of a browser', async () => {
-    const browser = await stage.signedIn(company, `grace@${company.domain}`);
-    const codes = [await device.start(), await device.start(), await device.start()];
-    for (const code of codes) expect((await open(browser, code)).status).toBe(200);
-    expect([...browser.cookies.keys()].sort()).toEqual(['gatehouse-device', 'gatehouse-session']);
-    for (const code of codes) expect((await decide(browser, code, 'allow')).status).toBe(200);
+    await expectUntouched(stage, device, started, ada);
   });
 });

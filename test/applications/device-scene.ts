@@ -141,3 +141,16 @@ export function pollError({ status, headers, body }: Answer): string | undefined
   expect({ status, cache: headers['cache-control'] }).toEqual({ status: expected, cache: 'no-store' });
   return error;
 }
+
+/** Asserts that a code is pending, whatever was tried, and that its own browser can still decide about it. */
+export async function expectUntouched(
+  stage: Stage,
+  device: Device,
+  started: Started,
+  browser: Visitor,
+): Promise<void> {
+  await stage.gateway.sql('UPDATE device_codes SET next_poll_at = now()');
+  expect(pollError(await device.poll(started))).toBe('authorization_pending');
+  expect((await decide(browser, started, 'allow')).status).toBe(200);
+  expect((await device.poll(started)).status).toBe(200);
+}

@@ -33,8 +33,8 @@ export function renderDeviceApprovalPage(options: DeviceApprovalPageOptions): st
   const { brand, application, userCode, session, ownNetwork } = options;
   const body = html`<h1>Let <bdi>${application}</bdi> sign in as you?</h1>
     <p class="lead">
-      Only if you started it yourself, a moment ago, and it shows exactly this code. Nobody who calls or
-      writes to you has a reason to ask for this.
+      Never allow what you did not start yourself, a moment ago. The application must show exactly this code,
+      and nobody who calls or writes to you has a reason to ask for it.
     </p>
     <p class="user-code">Code <code>${userCode}</code></p>
     ${ownNetwork !== undefined && warning(options.network, ownNetwork)}
