@@ -43,7 +43,9 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
     response.locals['route'] = `/oidc${request.path}`;
     if (FOR_BROWSERS.has(request.path) && !(await isMeantNow(request, response))) return;
     if (FOR_PROGRAMS.test(request.path)) await parts.limits.requireClientTries(request);
-    if (request.path === '/device/auth') await parts.limits.countDeviceStart(request);
+    if (request.path === '/device/auth' && request.method === 'POST') {
+      await parts.limits.countDeviceStart(request);
+    }
     const session = FOR_BROWSERS.has(request.path) ? await currentSession(parts, request) : undefined;
     if (request.path === '/auth') allowSelfSubmission(response);
     const provider = await parts.provider.get();

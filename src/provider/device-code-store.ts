@@ -10,7 +10,7 @@ import { userCodeDigest, type UserCode } from './user-code.ts';
 type Payload = Readonly<Record<string, unknown>>;
 
 /** Of whom the program wants an answer. */
-export interface DeviceDemands {
+interface DeviceDemands {
   /** Slug of the organization whose people are asked for. */
   readonly organization?: string | undefined;
   readonly loginHint?: string | undefined;

@@ -136,6 +136,16 @@ describe('a poll', () => {
     expect(pollError(await device.poll(started))).toBe('invalid_grant');
   });
 
+  it('names the session to an application that hears of its end', async () => {
+    const backchannelLogoutUri = 'http://127.0.0.1:9/ended';
+    const told = await Device.registered(stage, 'told-terminal', { backchannelLogoutUri });
+    const started = await told.start();
+    await decide(ada, started, 'allow');
+    const { sid } = claimsOf(tokensOf(await told.poll(started)));
+    const sessions = await stage.gateway.sql<{ id: string }>('SELECT id FROM sessions');
+    expect(sessions.map(({ id }) => id)).toContain(sid);
+  });
+
   it('gives an access token for an API of the application', async () => {
     const resource = 'https://api.vendor.example';
     const tokens = tokensOf(await device.poll(await approved({ resource })));
@@ -158,6 +168,20 @@ describe('a poll', () => {
     expect(pollError(await device.poll(started, {}, one))).toBe('authorization_pending');
     await wait('19 seconds');
     expect(pollError(await device.poll(started, {}, one))).toBe('slow_down');
+  });
+
+  it('P-24 ten at once on two nodes: one is in time, and each of the others makes the interval longer', async () => {
+    const started = await device.start();
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, (_, index) => device.poll(started, {}, stage.ports[index % 2])),
+    );
+    const errors = answers.map(pollError).sort();
+    expect(errors).toEqual(['authorization_pending', ...Array<string>(9).fill('slow_down')]);
+    const rows = await stage.gateway.sql<{ seconds: number }>(
+      `SELECT CAST(extract(epoch FROM poll_interval) AS float8) AS seconds FROM device_codes
+       ORDER BY created_at DESC, expires_at DESC LIMIT 1`,
+    );
+    expect(rows).toEqual([{ seconds: 50 }]);
   });
 
   it('P-24 is never too soon once a person has decided', async () => {
