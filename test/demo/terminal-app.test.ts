@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { openerOf } from '../../scripts/terminal-app/open-page.ts';
+import { startWaitingLine } from '../../scripts/terminal-app/waiting-line.ts';
 import { startScene, type Scene } from '../applications/scene.ts';
 
 const LAUNCH = resolve(import.meta.dirname, '../../scripts/launch.js');
@@ -132,6 +133,17 @@ describe('the terminal application', () => {
       status: 0,
       stdout: expect.stringContaining('--issuer'),
     });
+  });
+
+  it('shows the time that is left in one line, where somebody looks, and takes it away', () => {
+    const written: string[] = [];
+    const screen = { isTTY: true, write: (text: string) => written.push(text) };
+    const line = startWaitingLine(screen as unknown as NodeJS.WriteStream, 125);
+    expect(written).toHaveLength(1);
+    expect(written[0]?.startsWith('\r\u001b[K')).toBe(true);
+    expect(written[0]).toMatch(/ Waiting for your answer there, 2:05 left$/);
+    line.stop();
+    expect(written.at(-1)).toBe('\r\u001b[K');
   });
 
   it.each([
