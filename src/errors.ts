@@ -20,6 +20,9 @@ export type FailureCode =
   | 'access_denied'
   | 'connection_disabled'
   | 'organization_disabled'
+  | 'application_not_allowed'
+  | 'unknown_user_code'
+  | 'user_code_claimed'
   | 'identity_provider_error'
   | 'identity_provider_timeout'
   | 'rate_limited'
@@ -42,6 +45,7 @@ export interface FailureContext {
   readonly userId?: string;
   /** Canonical address or domain concerned, once it is known to be well-formed. */
   readonly email?: string;
+  readonly clientId?: string;
   /** The login transaction that this failure ends: it is spent together with the audit event. */
   readonly spentTransaction?: {
     readonly id: string;

@@ -1,12 +1,13 @@
 /**
  * `npm run demo`: Gatehouse, two sample companies with their identity providers, and an application, all on loopback and in a
- * folder that is removed at the end. Runs until Ctrl-C, or with `--once` performs both sign-ins by itself and says by its exit code
+ * folder that is removed at the end. Runs until Ctrl-C, or with `--once` performs all sign-ins by itself and says by its exit code
  * whether they worked. Owns the order of things and the words; everything else is in its neighbours.
  */
 import { chmod, mkdir, mkdtemp, readdir, realpath, rm } from 'node:fs/promises';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { connectTerminalOnce } from './device-once.ts';
 import { GatewayProcess } from './gateway-process.ts';
 import { startLoopbackServer } from './loopback-server.ts';
 import { DEMO_PASSWORD } from './people.ts';
@@ -28,7 +29,7 @@ const USAGE = `Usage: npm run demo [-- --once]
 Starts Gatehouse on its embedded database with two sample companies and their identity providers, all on this
 machine, and says what to try. Ctrl-C stops everything and removes what it made.
 
-  --once   perform both sign-ins without a browser, print every hop, exit 0 if both worked
+  --once   perform all sign-ins without a browser, print every hop, exit 0 if all worked
   --help   print this
 `;
 
@@ -111,11 +112,14 @@ async function startDemo(
 
 async function runOnce({ gateway, applicationUrl, terminal, signal }: Demo): Promise<void> {
   const options = { gatewayUrl: gateway.url, applicationUrl, terminal, signal };
-  for (const person of [ADA, GRACE]) await signInOnce(person, options);
+  const browser = await signInOnce(ADA, options);
+  await signInOnce(GRACE, options);
+  await connectTerminalOnce(browser, ADA, { gatewayUrl: gateway.url, terminal, signal });
   terminal.heading(`Both people reached their dashboard, and ${APPLICATION.name} without being asked again:`);
   for (const { email, companyName, protocol } of [ADA, GRACE]) {
     terminal.line(`  ${terminal.paint('green', '✓')} ${email.padEnd(22)}${companyName}, ${protocol}`);
   }
+  terminal.line(`  ${terminal.paint('green', '✓')} ${ADA.email.padEnd(22)}in a terminal, by a code`);
 }
 
 function describeWhatToTry({ gateway, applicationUrl, terminal }: Demo, entryLinks: EntryLinks): void {
@@ -133,6 +137,8 @@ function describeWhatToTry({ gateway, applicationUrl, terminal }: Demo, entryLin
   terminal.line(`  The password is ${terminal.paint('bold', DEMO_PASSWORD)} everywhere.`);
   terminal.heading('Or start at the application');
   row(APPLICATION.name, applicationUrl);
+  terminal.heading('Or start in a terminal, from the checkout');
+  terminal.line(`  npm run example:terminal -- --issuer ${gateway.url}/oidc`);
   terminal.heading('Or follow a link, as from a company portal');
   row(ADA.companyName, entryLinks.acme);
   row(GRACE.companyName, entryLinks.brand);

@@ -45,6 +45,8 @@ export const NOT_SET_UP = 'nobody@acme.example';
 
 /** The vendor's application that both companies use. */
 export const APPLICATION = { name: 'Launchpad', clientId: 'launchpad', secretFile: 'launchpad-secret.txt' };
+/** A program that signs people in from a terminal: scripts/terminal-app. */
+export const TERMINAL_APP = { clientId: 'terminal' };
 
 const CLIENT_ID = 'gatehouse';
 const SECRET_FILE = 'acme-client-secret.txt';
@@ -175,6 +177,12 @@ export async function registerAll(
   await operator.type([
     ...['app', 'add', APPLICATION.clientId, '--redirect-uri', application.redirectUri],
     ...['--post-logout-uri', application.url, '--secret-file', APPLICATION.secretFile],
+  ]);
+
+  terminal.heading('A program in a terminal, which has no page of its own');
+  await operator.type([
+    ...['app', 'add', TERMINAL_APP.clientId, '--public'],
+    ...['--redirect-uri', 'http://127.0.0.1/callback'],
   ]);
 
   return { acme: textMember(oidc, 'entry_url'), brand: textMember(jwtCallback, 'entry_url') };

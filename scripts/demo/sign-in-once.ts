@@ -38,18 +38,19 @@ function showHop(terminal: Terminal, number: number, { method, url, status }: Ho
   terminal.line(`${String(number).padStart(3)}  ${method.padEnd(4)} ${where}  ${withoutSecrets(url)}`);
 }
 
-function checkPage(page: BrowserPage, isRight: boolean, wanted: string): void {
+export function checkPage(page: BrowserPage, isRight: boolean, wanted: string): void {
   if (page.status !== 200 || !isRight) throw unexpected(page, wanted);
 }
 
 /**
  * Signs one person in.
+ * @returns the browser, signed in
  * @throws with the hop and its answer's text unless that very person ends on the dashboard
  */
 export async function signInOnce(
   person: SamplePerson,
   { gatewayUrl, applicationUrl, terminal, signal }: SignInOptions,
-): Promise<void> {
+): Promise<Browser> {
   let hops = 0;
   const browser = new Browser({
     signal,
@@ -84,6 +85,7 @@ export async function signInOnce(
   const isThere =
     application.url.href === applicationUrl && visibleText(application.body).includes(person.email);
   checkPage(application, isThere, `The application of ${person.email} was expected`);
+  return browser;
 }
 
 function isSessionOf(person: SamplePerson, body: string): boolean {

@@ -18,6 +18,7 @@ export type AuditAction =
   | 'user.imported'
   | 'user.email_changed'
   | 'application.signed_in'
+  | 'application.denied'
   | 'application.refused'
   | 'application.signed_out'
   | 'application.token_reused'

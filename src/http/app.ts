@@ -17,7 +17,9 @@ import { giveTicket, showHostSignOut, signOutOfHost, startSignIn, takeTicket } f
 import { verifyForProxy } from './verify-routes.ts';
 import { showLive, showReady } from './health-routes.ts';
 import { confirmLogin, showConfirmPage } from './confirm-routes.ts';
+import { decideOnDevice, showDevicePage } from './device-routes.ts';
 import { showLoginPage, startFromAddress } from './login-routes.ts';
+import { DEVICE_PATH } from './opened-code.ts';
 import { styleSource } from './pages/page.ts';
 import type { AppParts, HttpParts } from './parts.ts';
 import { serveOpenIdProvider } from './provider-routes.ts';
@@ -66,6 +68,8 @@ function routes(parts: AppParts): readonly Route[] {
       isCallback: true,
       handle: completeJwtCallback(parts),
     },
+    { method: 'get', path: DEVICE_PATH, access: 'attempt', handle: showDevicePage(parts) },
+    { method: 'post', path: DEVICE_PATH, access: 'own pages', handle: decideOnDevice(parts) },
     { method: 'get', path: '/session', access: 'look', handle: showSession(parts) },
     { method: 'post', path: '/logout', access: 'own pages', handle: signOut(parts) },
     { method: 'post', path: '/sessions/end', access: 'own pages', handle: endOwn(parts) },

@@ -8,6 +8,9 @@ import { TRANSACTION_TTL_SECONDS } from '../login/login-transaction.ts';
 const SAFE_VALUE = /^[A-Za-z0-9._-]+$/;
 const ATTEMPT_ID = /^[A-Za-z0-9_-]{1,64}$/;
 
+/** Longer than a device code lives. */
+const DEVICE_CLAIM_TTL_SECONDS = 600;
+
 export interface Cookies {
   readonly sessionName: string;
   /** Of a browser at a protected host. Cookies are not kept apart by port, so the name is. */
@@ -20,6 +23,9 @@ export interface Cookies {
   setAttempt(response: Response, id: string, sealed: string): void;
   confirmation(request: Request, id: string): string | undefined;
   setConfirmation(response: Response, id: string, sealed: string): void;
+  /** What this browser claims device codes with. */
+  deviceClaim(request: Request): string | undefined;
+  setDeviceClaim(response: Response, secret: string): void;
   /** Forgets an attempt and its confirmation. */
   clearAttempt(response: Response, id: string): void;
   host(request: Request, host: string): string | undefined;
@@ -39,6 +45,7 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
     confirmation: (id: string) => `${prefix}confirm-${id}`,
     host: (host: string) => `${prefix}host${portOf(host)}`,
     hostNonce: (host: string) => `${prefix}nonce${portOf(host)}`,
+    deviceClaim: `${prefix}device`,
   };
   const options: CookieOptions = { httpOnly: true, secure: isHttps, sameSite: 'lax', path: '/' };
   const set = (response: Response, name: string, value: string, ttlSeconds: number) => {
@@ -68,6 +75,10 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
     confirmation: (request, id) => readCookies(request).get(names.confirmation(id)),
     setConfirmation(response, id, sealed) {
       set(response, names.confirmation(id), sealed, TRANSACTION_TTL_SECONDS);
+    },
+    deviceClaim: (request) => readCookies(request).get(names.deviceClaim),
+    setDeviceClaim(response, secret) {
+      set(response, names.deviceClaim, secret, DEVICE_CLAIM_TTL_SECONDS);
     },
     clearAttempt(response, id) {
       if (!ATTEMPT_ID.test(id)) return;

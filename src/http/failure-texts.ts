@@ -5,7 +5,7 @@
 import type { FailureCode } from '../errors.ts';
 
 /** What the page's first button offers. */
-type WayOn = 'start again' | 'another address' | 'beginning';
+type WayOn = 'start again' | 'another address' | 'another code' | 'beginning';
 
 interface PublicFailure {
   readonly status: number;
@@ -49,6 +49,7 @@ const NOT_ALLOWED = 'Your account may not sign in here.';
 const ASK_WITH_REFERENCE = 'Ask your administrator, and give them this reference.';
 const PROVIDER = "Your company's sign-in service didn't answer correctly.";
 const PROVIDER_NEXT = 'Try again in a moment. If it keeps happening, give your administrator this reference.';
+const NEW_CODE = 'Go on in that browser, or start again at the application, which then shows a new code.';
 const UNAVAILABLE = 'Sign-in is unavailable for a moment. Nothing was lost.';
 
 export const publicFailures: Readonly<Record<FailureCode, PublicFailure>> = {
@@ -87,6 +88,15 @@ export const publicFailures: Readonly<Record<FailureCode, PublicFailure>> = {
     'Start again; if it keeps happening, give your administrator this reference.',
   ),
   organization_disabled: account(NOT_ALLOWED),
+  application_not_allowed: account('This application is not for your organization.'),
+  unknown_user_code: {
+    ...signIn(404, "We don't know this code.", 'Type it exactly as the application shows it.'),
+    wayOn: 'another code',
+  },
+  user_code_claimed: {
+    ...signIn(403, 'This code was opened in another browser.', NEW_CODE),
+    wayOn: 'another code',
+  },
   identity_provider_error: signIn(502, PROVIDER, PROVIDER_NEXT),
   identity_provider_timeout: signIn(504, PROVIDER, PROVIDER_NEXT),
   rate_limited: signIn(429, 'Too many tries.', 'Wait a minute, then try again.'),
@@ -117,4 +127,18 @@ export const addressProblems: Partial<
     nextStep: 'Type the whole address that you use at work, such as name@company.example.',
   },
   unknown_domain: publicFailures.unknown_domain,
+};
+
+/** On the page for codes, the way on leads to the application that shows them, not to a sign-in here. */
+export const userCodeProblems: Partial<
+  Record<FailureCode, { readonly sentence: string; readonly nextStep: string }>
+> = {
+  login_expired: {
+    sentence: 'This code has expired or was already used.',
+    nextStep: 'Start again at the application, which then shows a new code.',
+  },
+  rate_limited: {
+    sentence: publicFailures.rate_limited.sentence,
+    nextStep: 'Wait five minutes, then try again.',
+  },
 };

@@ -163,6 +163,7 @@ function failurePage(parts: FailureParts, request: Request, failure: ShownFailur
   const first = {
     'start again': { label: 'Start again', href: login },
     'another address': { label: 'Use another address', href: login },
+    'another code': { label: 'Type another code', href: '/device' },
     beginning: { label: 'Go to the beginning', href: `${here}/` },
   }[wayOn];
   const actions = [first];

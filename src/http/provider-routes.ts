@@ -20,6 +20,7 @@ const ENDPOINTS: ReadonlySet<string> = new Set([
   '/.well-known/openid-configuration',
   '/jwks',
   '/auth',
+  '/device/auth',
   '/token',
   '/token/introspection',
   '/token/revocation',
@@ -28,6 +29,9 @@ const ENDPOINTS: ReadonlySet<string> = new Set([
 ]);
 /** Where a browser comes by itself, with its session. */
 const FOR_BROWSERS: ReadonlySet<string> = new Set(['/auth', '/logout']);
+/** Where applications prove who they are. */
+const FOR_PROGRAMS = /^\/(?:token|device)\b/;
+const LONGEST_USER_AGENT = 200;
 
 export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
   return async (request, response, next) => {
@@ -38,7 +42,10 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
     const startedAtMs = arrivalMs(request);
     response.locals['route'] = `/oidc${request.path}`;
     if (FOR_BROWSERS.has(request.path) && !(await isMeantNow(request, response))) return;
-    if (request.path.startsWith('/token')) await parts.limits.requireClientTries(request);
+    if (FOR_PROGRAMS.test(request.path)) await parts.limits.requireClientTries(request);
+    if (request.path === '/device/auth' && request.method === 'POST') {
+      await parts.limits.countDeviceStart(request);
+    }
     const session = FOR_BROWSERS.has(request.path) ? await currentSession(parts, request) : undefined;
     if (request.path === '/auth') allowSelfSubmission(response);
     const provider = await parts.provider.get();
@@ -49,6 +56,10 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
       response,
       publicUrl,
       session,
+      place: {
+        addressBlock: addressBlock(request.ip),
+        userAgent: request.get('user-agent')?.slice(0, LONGEST_USER_AGENT),
+      },
       startedAtMs,
     });
   };

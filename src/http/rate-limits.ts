@@ -9,10 +9,13 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { newReference } from '../audit/audit-event.ts';
 import { GatewayError } from '../errors.ts';
 import { addressBlock } from './request-facts.ts';
+import { userCodeTries } from './user-code-tries.ts';
 
 const ATTEMPTS_PER_MINUTE = 2_000;
 const UNKNOWN_PER_MINUTE = 3_000;
 const REFUSED_CLIENTS_PER_MINUTE = 100;
+/** Anybody can start one, and each is written down. */
+const DEVICE_STARTS_PER_MINUTE = 300;
 /** A browser that keeps no cookies would be sent to and fro between its provider and us; browsers give up after 20. */
 const RESTARTS_PER_TEN_SECONDS = 8;
 
@@ -25,6 +28,16 @@ export interface RateLimits {
   requireClientTries(request: Request): Promise<void>;
   /** Counts an application that did not prove who it is. */
   countRefusedClient(request: Request): Promise<void>;
+  /** Counts a program that asks for a device code. @throws GatewayError `rate_limited` */
+  countDeviceStart(request: Request): Promise<void>;
+  /**
+   * Looks for a user code, and counts one that is not found.
+   * @param look is handed the refusal where there were too many: then only a code that is this browser's already may be found
+   */
+  tryUserCode<Found>(
+    request: Request,
+    look: (refusal: GatewayError | undefined) => Promise<Found | undefined>,
+  ): Promise<Found | undefined>;
   /** Counts a sign-in that an unasked token restarted. @throws GatewayError `login_expired` */
   countRestart(connectionId: string, email: string): Promise<void>;
 }
@@ -33,6 +46,7 @@ export function rateLimits(enabled: boolean): RateLimits {
   const attempts = new RateLimiterMemory({ points: ATTEMPTS_PER_MINUTE, duration: 60 });
   const unknown = new RateLimiterMemory({ points: UNKNOWN_PER_MINUTE, duration: 60 });
   const refusedClients = new RateLimiterMemory({ points: REFUSED_CLIENTS_PER_MINUTE, duration: 60 });
+  const deviceStarts = new RateLimiterMemory({ points: DEVICE_STARTS_PER_MINUTE, duration: 60 });
   const restarts = new RateLimiterMemory({ points: RESTARTS_PER_TEN_SECONDS, duration: 10 });
   const events = new LRUCache<string, string>({ max: 10_000, ttl: 60_000 });
   /** All refusals of a key within a minute are one audit event, under one reference. */
@@ -47,6 +61,7 @@ export function rateLimits(enabled: boolean): RateLimits {
       isRecorded: known !== undefined,
     });
   };
+  const userCodes = userCodeTries(limited);
   return {
     async countAttempt(request) {
       const block = addressBlock(request.ip);
@@ -64,6 +79,16 @@ export function rateLimits(enabled: boolean): RateLimits {
     },
     async countRefusedClient(request) {
       if (enabled) await refusedClients.penalty(addressBlock(request.ip));
+    },
+    async countDeviceStart(request) {
+      if (!enabled) return;
+      const block = addressBlock(request.ip);
+      await count(deviceStarts, block, (wait) =>
+        limited(`devices of ${block}`, wait).with({ answersOAuth: true }),
+      );
+    },
+    async tryUserCode(request, look) {
+      return enabled ? userCodes.count(addressBlock(request.ip), look) : look(undefined);
     },
     async countRestart(connectionId, email) {
       const refusal = () => new GatewayError('login_expired', { reason: 'the browser keeps no cookies' });

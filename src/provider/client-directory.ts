@@ -12,6 +12,9 @@ import type { Database } from '../database/database.ts';
 import { fedMemory } from '../database/fed-memory.ts';
 import type { SecretBox } from '../secret-box.ts';
 
+/** RFC 8628 section 3.4. */
+export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+
 const MOST_APPLICATIONS = 10_000;
 
 export interface ClientDirectory {
@@ -66,7 +69,11 @@ function clientMetadata({ clientId, settings }: Application): AdapterPayload {
     redirect_uris: [...settings.redirectUris],
     post_logout_redirect_uris: [...settings.postLogoutUris],
     response_types: ['code'],
-    grant_types: ['authorization_code', 'refresh_token'],
+    grant_types: [
+      'authorization_code',
+      'refresh_token',
+      ...(settings.type === 'public' ? [DEVICE_CODE_GRANT] : []),
+    ],
     id_token_signed_response_alg: settings.signingAlgorithm,
     ...authentication(settings),
     ...(publicKeys === undefined ? {} : { jwks: { keys: [...publicKeys] } }),

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import type { ConnectionKind } from '../connections/connection.ts';
 import type { Database } from '../database/database.ts';
 
-export type GrantTokenKind = 'AuthorizationCode' | 'RefreshToken' | 'AccessToken';
+export type GrantTokenKind = 'AuthorizationCode' | 'RefreshToken' | 'AccessToken' | 'DeviceCode';
 
 type Payload = Readonly<Record<string, unknown>>;
 
@@ -38,7 +38,7 @@ export interface FoundGrantToken {
 }
 
 /** A value is 256 bits of randomness or as good as that, so a plain digest tells nothing about it. */
-const digestOf = (kind: GrantTokenKind, value: string) =>
+export const digestOf = (kind: GrantTokenKind, value: string) =>
   createHash('sha256').update(`${kind} ${value}`).digest();
 
 const LIVE_GRANTS = `
@@ -110,7 +110,7 @@ export async function findGrantToken(
   const [row] = rows;
   if (row === undefined) return undefined;
   return {
-    payload: row.payload,
+    payload: { ...row.payload, jti: value },
     grant: grantFromRow(row),
     consumedSecondsAgo: row.consumed_seconds_ago ?? undefined,
   };
@@ -122,6 +122,10 @@ export async function findGrant(database: Database, id: string): Promise<LiveGra
   );
   return rows[0] === undefined ? undefined : grantFromRow(rows[0]);
 }
+
+/** The library names a code or a token by its value, of which nothing but the digest is stored. */
+const withoutValue = (payload: Payload): Payload =>
+  Object.fromEntries(Object.entries(payload).filter(([name]) => name !== 'jti'));
 
 interface NewToken {
   readonly value: string;
@@ -169,7 +173,7 @@ export async function insertCodeWithGrant(
           sessionId: grant.sessionId,
           grantPayload: JSON.stringify(grant.payload),
           digest: digestOf('AuthorizationCode', code.value),
-          payload: JSON.stringify(code.payload),
+          payload: JSON.stringify(withoutValue(code.payload)),
           ttlSeconds: code.ttlSeconds,
         },
       )
@@ -200,7 +204,7 @@ const issueParameter = (tokens: readonly IssuedToken[]) =>
       digest: digestOf(kind, value).toString('hex'),
       kind,
       grant_id: grantId,
-      payload,
+      payload: withoutValue(payload),
       ttl: ttlSeconds,
     })),
   );

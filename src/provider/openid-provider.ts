@@ -9,12 +9,15 @@ import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { accountOfGrant, accountOfSession, claimsByScope } from './account.ts';
 import type { ClientDirectory } from './client-directory.ts';
-import { providerAdapter, successorKey } from './provider-adapter.ts';
+import { deviceInfo, DEVICE_CODE_TTL_SECONDS, DEVICE_ROUTE } from './device-code-room.ts';
+import { successorKey } from './grant-payload.ts';
+import { providerAdapter } from './provider-adapter.ts';
 import { surroundAnswers } from './provider-answers.ts';
 import type { ProviderFaces } from './provider-request.ts';
 import { requestState } from './request-state.ts';
 import { SIGNED_TTL_SECONDS, type SigningKey } from './signing-key.ts';
 import { extraParameters, signInPath, signInPolicy } from './sign-in-policy.ts';
+import { userCodeFormat } from './user-code.ts';
 
 const CODE_TTL_SECONDS = 60;
 const ACCESS_TOKEN_TTL_SECONDS = 300;
@@ -53,7 +56,12 @@ export function openIdProvider(parts: OpenIdProviderParts, keys: readonly Signin
 /** Endpoints, what may be asked for, and what people see. */
 function surface(parts: OpenIdProviderParts): Configuration {
   return {
-    routes: { authorization: '/auth', userinfo: '/userinfo', end_session: '/logout' },
+    routes: {
+      authorization: '/auth',
+      userinfo: '/userinfo',
+      end_session: '/logout',
+      device_authorization: DEVICE_ROUTE,
+    },
     scopes: ['openid', 'email', 'profile', 'offline_access'],
     claims: Object.fromEntries(Object.entries(claimsByScope).map(([scope, claims]) => [scope, [...claims]])),
     responseTypes: ['code'],
@@ -78,6 +86,7 @@ function surface(parts: OpenIdProviderParts): Configuration {
       devInteractions: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
       dPoP: { enabled: false },
+      deviceFlow: { enabled: true, ...userCodeFormat, deviceInfo },
       introspection: { enabled: true, allowedPolicy: isOwnToken },
       revocation: { enabled: true, allowedPolicy: isOwnToken },
       rpInitiatedLogout: {
@@ -121,6 +130,7 @@ function issuing(parts: OpenIdProviderParts): Configuration {
     conformIdTokenClaims: false,
     ttl: {
       AuthorizationCode: CODE_TTL_SECONDS,
+      DeviceCode: DEVICE_CODE_TTL_SECONDS,
       AccessToken: ACCESS_TOKEN_TTL_SECONDS,
       IdToken: SIGNED_TTL_SECONDS,
       // What really ends it is the end of its session, which every look-up asks for.

@@ -4,7 +4,6 @@
  * Every fault of the database is an answer that says to try again.
  */
 import Provider, { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
-import { randomBytes } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { findGatewayError } from '../errors.ts';
 import { sqlState, type Database } from '../database/database.ts';
@@ -21,9 +20,10 @@ import {
   useClientAssertion,
   type FoundGrantToken,
   type GrantTokenKind,
-  type LiveGrant,
 } from './grant-store.ts';
 import type { ClientDirectory } from './client-directory.ts';
+import { deviceCodeRoom } from './device-code-room.ts';
+import { grantPayload } from './grant-payload.ts';
 import { requestState, type RequestState } from './request-state.ts';
 
 /** How long the same successor is given to who repeats a refresh: two tabs, a lost answer, a retry. */
@@ -51,6 +51,8 @@ function adapterOf(model: string, database: Database, clients: ClientDirectory):
       return { ...tokenAdapter(database, model), ...refreshTokenAdapter(database) };
     case 'AccessToken':
       return tokenAdapter(database, model);
+    case 'DeviceCode':
+      return { ...tokenAdapter(database, model), ...deviceCodeRoom(database) };
     case 'ReplayDetection':
       return assertionAdapter(database);
     default:
@@ -226,27 +228,6 @@ function codeAdapter(database: Database): Partial<Adapter> {
       return found.consumedSecondsAgo < elapsedSeconds ? undefined : asConsumed(found);
     },
   };
-}
-
-function grantPayload(grant: Record<string, unknown>, sessionExpiresAt: Date): Record<string, unknown> {
-  const { jti, accountId, clientId, openid, resources } = grant;
-  const iat = Math.floor(Date.now() / 1000);
-  return {
-    kind: 'Grant',
-    jti,
-    accountId,
-    clientId,
-    openid,
-    resources,
-    iat,
-    exp: seconds(sessionExpiresAt) + 366 * 86_400,
-    successorKey: randomBytes(32).toString('base64url'),
-  };
-}
-
-/** What successors of a grant's refresh tokens are derived with. It never leaves the database but to do that. */
-export function successorKey({ payload }: LiveGrant): Buffer {
-  return Buffer.from(String(payload['successorKey']), 'base64url');
 }
 
 /** Who repeats a refresh within the grace gets the same successor. */

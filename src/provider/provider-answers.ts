@@ -5,6 +5,8 @@
 import type Provider from 'oidc-provider';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Database } from '../database/database.ts';
+import { DEVICE_CODE_GRANT } from './client-directory.ts';
+import { completeDeviceAnswer } from './device-code-room.ts';
 import { saveIssue } from './provider-adapter.ts';
 import type { EndSessionRequest, ProviderFaces, ProviderRefusal } from './provider-request.ts';
 import { requestState, type RequestState } from './request-state.ts';
@@ -13,6 +15,7 @@ import { requestState, type RequestState } from './request-state.ts';
 const FAILURES = [
   'authorization.error',
   'grant.error',
+  'device_authorization.error',
   'introspection.error',
   'revocation.error',
   'end_session.error',
@@ -26,11 +29,15 @@ const NOT_SIGNED_IN = new Set([
   'account_selection_required',
 ]);
 
+/** Answers to a program that polls: it asks all day, and what a person decided is in the audit trail already. */
+const POLLED = new Set(['authorization_pending', 'slow_down', 'expired_token', 'access_denied']);
+
 /** Adds our part around every answer of a new provider. */
 export function surroundAnswers(
   provider: Provider,
-  { database, faces }: { readonly database: Database; readonly faces: ProviderFaces },
+  parts: { readonly database: Database; readonly faces: ProviderFaces; readonly publicUrl: string },
 ): void {
+  const { database, faces, publicUrl } = parts;
   for (const event of FAILURES) {
     provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error) => {
       requestState(ctx.req).failure = error;
@@ -42,6 +49,7 @@ export function surroundAnswers(
     ctx.remove('Set-Cookie');
     const state = requestState(ctx.req);
     if (ctx.status === 200) await finishIssue(ctx, database);
+    if (ctx.status === 200 && routeOf(ctx) === 'device_authorization') completeDeviceAnswer(ctx, publicUrl);
     const refusal = state.failure === undefined ? undefined : refusalOf(ctx, state);
     if (refusal !== undefined) await faces.onRefusal(ctx.req, refusal);
     else if (isEndSession(ctx)) {
@@ -70,8 +78,12 @@ async function finishIssue(ctx: KoaContextWithOIDC, database: Database): Promise
   }
 }
 
+function routeOf(ctx: KoaContextWithOIDC): string | undefined {
+  return (ctx.oidc as { route?: string } | undefined)?.route;
+}
+
 function isEndSession(ctx: KoaContextWithOIDC): boolean {
-  return (ctx.oidc as { route?: string } | undefined)?.route === 'end_session' && ctx.status === 200;
+  return routeOf(ctx) === 'end_session' && ctx.status === 200;
 }
 
 function endSessionRequest(ctx: KoaContextWithOIDC): EndSessionRequest {
@@ -106,10 +118,14 @@ function refusalOf(
     readonly error_detail?: string;
   };
   if (error !== undefined && NOT_SIGNED_IN.has(error)) return undefined;
+  const oidc = ctx.oidc as Partial<KoaContextWithOIDC['oidc']> | undefined;
+  if (error !== undefined && POLLED.has(error) && oidc?.params?.['grant_type'] === DEVICE_CODE_GRANT) {
+    return undefined;
+  }
   return {
     error: error ?? 'server_error',
     reason: [error_description, error_detail].filter((text) => text !== undefined).join(': '),
-    clientId: (ctx.oidc as { client?: { clientId: string } } | undefined)?.client?.clientId,
+    clientId: oidc?.client?.clientId,
     reference,
     cause: failure,
   };

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type Provider from 'oidc-provider';
 import type { Session } from '../sessions/session.ts';
+import type { DevicePlace } from './device-code-store.ts';
 import { beginRequest } from './request-state.ts';
 
 /** A request to end the session that the library found to be in order (OpenID Connect RP-Initiated Logout 1.0). */
@@ -48,6 +49,8 @@ export interface ProviderRequest {
   readonly publicUrl: string;
   /** Of the browser, at endpoints that browsers visit. */
   readonly session: Session | undefined;
+  /** Where it came from, for a person to compare. */
+  readonly place: DevicePlace;
   /** When the request set out, in milliseconds on the process's monotonic clock. */
   readonly startedAtMs: number;
 }
@@ -56,11 +59,11 @@ export interface ProviderRequest {
 export async function serveProviderRequest(
   provider: Provider,
   sessionCookie: string,
-  { request, response, publicUrl, session, startedAtMs }: ProviderRequest,
+  { request, response, publicUrl, session, place, startedAtMs }: ProviderRequest,
 ): Promise<void> {
   const { host, protocol } = new URL(publicUrl);
   const { headers } = request;
-  beginRequest(request, { session, cookie: headers.cookie, startedAtMs });
+  beginRequest(request, { session, cookie: headers.cookie, place, startedAtMs });
   // A request target may be absolute and name any host (RFC 9112 section 3.2.2).
   const express = request as IncomingMessage & { originalUrl: string };
   request.url = withoutAuthority(request.url ?? '/');

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { newReference } from '../audit/audit-event.ts';
 import type { Session } from '../sessions/session.ts';
+import type { DevicePlace } from './device-code-store.ts';
 import type { GrantTokenName, IssuedToken, LiveGrant } from './grant-store.ts';
 
 export interface RequestState {
@@ -9,6 +10,8 @@ export interface RequestState {
   readonly session: Session | undefined;
   /** The browser's cookies as they came: the library sees another. */
   readonly cookie: string | undefined;
+  /** Where the request came from. */
+  readonly place: DevicePlace;
   /** Milliseconds on the process's monotonic clock. */
   readonly startedAtMs: number;
   /** Grants that were found with a token in this request, by id: they are not asked for again. */
@@ -21,9 +24,11 @@ export interface RequestState {
   readonly reference: string;
 }
 
+const NOWHERE: DevicePlace = { addressBlock: 'unknown', userAgent: undefined };
+
 const states = new WeakMap<IncomingMessage, RequestState>();
 
-type Beginning = Pick<RequestState, 'session' | 'cookie' | 'startedAtMs'>;
+type Beginning = Pick<RequestState, 'session' | 'cookie' | 'place' | 'startedAtMs'>;
 
 export function beginRequest(request: IncomingMessage, beginning: Beginning): void {
   states.set(request, newState(beginning));
@@ -46,6 +51,6 @@ function newState(beginning: Beginning): RequestState {
 export function requestState(request: IncomingMessage | undefined): RequestState {
   return (
     (request && states.get(request)) ??
-    newState({ session: undefined, cookie: undefined, startedAtMs: performance.now() })
+    newState({ session: undefined, cookie: undefined, place: NOWHERE, startedAtMs: performance.now() })
   );
 }

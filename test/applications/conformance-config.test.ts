@@ -22,6 +22,7 @@ afterAll(() => scene.close());
 
 const ENDPOINTS = [
   'authorization_endpoint',
+  'device_authorization_endpoint',
   'token_endpoint',
   'userinfo_endpoint',
   'jwks_uri',

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import axe from 'axe-core';
 import type { Page } from 'playwright-core';
 import { describeInChromium } from './chromium.ts';
+import { addTerminal, startDevice } from './device.ts';
 import { LONG_ADDRESS, openScene, type Scene } from './scene.ts';
 import { giveAddress, giveCredentials, seeHeading, signIn, signOut } from './steps.ts';
 
@@ -33,6 +34,7 @@ describeInChromium('every page', (people) => {
   beforeAll(async () => {
     screenshots = makeScreenshotFolder();
     scene = await openScene(people);
+    await addTerminal(scene.gateway);
   });
   afterAll(async () => {
     await scene.close();
@@ -72,6 +74,31 @@ describeInChromium('every page', (people) => {
       await seeHeading(page, /not been set up/);
     },
     confirm: (page) => openQuestion(page, 'grace@brand.example'),
+    device: async (page) => {
+      await page.goto(`${scene.gateway.url}/device`);
+    },
+    'device-with-a-problem': async (page) => {
+      await page.goto(`${scene.gateway.url}/device?user_code=BCDF-GHJK`);
+      await page.getByRole('alert').waitFor();
+    },
+    'device-approval': async (page) => {
+      await signIn(page, scene.gateway, 'ada@acme.example');
+      await page.goto((await startDevice(scene.gateway)).link);
+      await seeHeading(page, /^Let/);
+    },
+    'device-approval-elsewhere': async (page) => {
+      await signIn(page, scene.gateway, 'ada@acme.example');
+      const { link } = await startDevice(scene.gateway);
+      await scene.gateway.sql(`UPDATE device_codes SET address_block = '2001:db8:1234:5678::/64'`);
+      await page.goto(link);
+      await page.getByText('It does not run where you are.').waitFor();
+    },
+    'device-done': async (page) => {
+      await signIn(page, scene.gateway, 'ada@acme.example');
+      await page.goto((await startDevice(scene.gateway)).link);
+      await page.getByRole('button', { name: /allow/ }).click();
+      await seeHeading(page, 'Go back to the application');
+    },
     'confirm-long': (page) => openQuestion(page, LONG_ADDRESS),
   };
 

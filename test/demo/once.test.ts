@@ -58,6 +58,8 @@ describe('npm run demo', () => {
     const ending = stdout.slice(stdout.indexOf('Both people reached their dashboard'));
     expect(ending).toMatch(/✓ ada@acme\.example .*OpenID Connect/);
     expect(ending).toMatch(/✓ grace@brand\.example .*custom JWT/);
+    expect(ending).toMatch(/✓ ada@acme\.example .*in a terminal, by a code/);
+    expect(stdout).toMatch(/POST 400 {2}http:\S+\/oidc\/token {2}authorization_pending\n/);
     const hops = stdout.split('\n').filter((line) => /^ *\d+ {2}(GET|POST) +[23]\d\d {2}http:/.test(line));
     expect(hops.length).toBeGreaterThan(12);
     expect(stdout).toContain('/v3/api/user/sso/brand.example/authenticate?token=…');
@@ -76,6 +78,7 @@ describe('npm run demo', () => {
       'nobody@acme.example',
       '/sso/acme',
       '/sso/brand',
+      'npm run example:terminal -- --issuer http://localhost:',
     ]) {
       expect(stdout).toContain(word);
     }

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, it, expect } from '@jest/globals';
 import { renderConfirmPage } from '../../src/http/pages/confirm-page.ts';
+import { renderDeviceApprovalPage } from '../../src/http/pages/device-approval-page.ts';
+import { renderDeviceDonePage } from '../../src/http/pages/device-done-page.ts';
+import { renderDevicePage } from '../../src/http/pages/device-page.ts';
 import { renderFailurePage } from '../../src/http/pages/failure-page.ts';
 import { renderHostSignedOutPage, renderHostSignOutPage } from '../../src/http/pages/host-sign-out-page.ts';
 import { renderHomePage } from '../../src/http/pages/home-page.ts';
@@ -69,6 +72,28 @@ const pages = {
       typedEmail: `${value}x`,
       state: value,
     }),
+  device: (value: string) => renderDevicePage({ brand: named(value), userCode: value }),
+  'device with a problem': (value: string) =>
+    renderDevicePage({
+      brand: named(value),
+      userCode: value,
+      problem: { sentence: value, nextStep: value, reference: value },
+    }),
+  'device approval': (value: string) =>
+    renderDeviceApprovalPage({
+      brand: named(value),
+      application: value,
+      userCode: value,
+      email: value,
+      organization: value,
+      startedAt: noon,
+      network: value,
+      program: value,
+      ownNetwork: value,
+      session: value,
+    }),
+  'device done': (value: string) =>
+    renderDeviceDonePage({ brand: named(value), application: value, decision: 'approved' }),
 };
 
 function named(name: string): typeof brand {

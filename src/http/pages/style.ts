@@ -213,6 +213,9 @@ code {
   -webkit-user-select: all;
   user-select: all;
 }
+/* Read from two screens at once: large, and its letters apart. */
+.user-code { display: grid; gap: .25rem; justify-items: center; color: var(--soft); font-size: .9375rem; }
+.user-code code { color: var(--text); font-size: 1.75rem; font-weight: 600; letter-spacing: .08em; }
 
 footer { color: var(--soft); font-size: .875rem; }
 a { color: var(--link); text-underline-offset: .15em; }

@@ -1,0 +1,106 @@
+/** P-20: codes cannot be guessed, whoever guesses cannot lock out who has one open already, and nobody can ask for codes without end. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Visitor } from '../http/visitor.ts';
+import { decide, Device, formOf, open, submit } from './device-scene.ts';
+import { errorOf, startStage, type Stage } from './stage.ts';
+
+/** What src/http/ allows: unknown codes of one address block, of all together, and requests for codes in a minute. */
+const UNKNOWN = 5;
+const UNKNOWN_OF_ALL = 1_000;
+const STARTS = 300;
+
+const from = (address: string, more = {}) => ({ headers: { 'x-forwarded-for': address, ...more } });
+
+describe('user codes', () => {
+  let stage: Stage;
+  let device: Device;
+  let ada: Visitor;
+
+  beforeAll(async () => {
+    stage = await startStage({ env: { RATE_LIMITS: 'on', TRUST_PROXY: '1' } });
+    device = await Device.registered(stage, 'terminal');
+    const company = await stage.addCompany();
+    ada = await stage.signedIn(company, `ada@${company.domain}`);
+  });
+  afterAll(() => stage.close());
+
+  const guess = (address: string, userCode = 'BCDF-GHJK') =>
+    open(ada, { user_code: userCode }, from(address));
+
+  it('P-20 after five that nobody has, the sixth is one too many, by link and by form, and so is a right one', async () => {
+    const opened = await device.start();
+    const form = formOf(await open(ada, opened, from('203.0.113.1')));
+    const unopened = await device.start();
+    for (let tries = 0; tries < UNKNOWN; tries += 1) {
+      const answer =
+        tries % 2 === 0 ? guess('203.0.113.1') : submit(ada, { user_code: 'X' }, from('203.0.113.1'));
+      expect((await answer).status).toBe(404);
+    }
+    for (const code of ['BCDF-GHJK', unopened.user_code, 'nonsense']) {
+      const answer = await guess('203.0.113.1', code);
+      expect(answer.status).toBe(429);
+      expect(Number(answer.headers['retry-after'])).toBeGreaterThan(200);
+      expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(300);
+      expect((await submit(ada, { user_code: code }, from('203.0.113.1'))).status).toBe(429);
+      const decided = await submit(ada, { ...form, user_code: code, decision: 'allow' }, from('203.0.113.1'));
+      expect(decided.status).toBe(429);
+    }
+    const problem = await open(ada, unopened, from('203.0.113.1', { accept: 'application/json' }));
+    expect(JSON.parse(problem.body)).toMatchObject({ status: 429, code: 'rate_limited' });
+    // What this browser has open already is not a guess.
+    const done = await submit(ada, { ...form, decision: 'allow' }, from('203.0.113.1'));
+    expect(done.status).toBe(200);
+    // Others are not locked out, and the code was not claimed by the tries.
+    expect((await open(ada, unopened, from('203.0.113.2'))).status).toBe(200);
+  });
+
+  it('P-20 many at once are no way around it', async () => {
+    const strangers = Array.from({ length: 60 }, () => new Visitor(stage.gateway));
+    const answers = await Promise.all(
+      strangers.map((stranger) => open(stranger, { user_code: 'BCDF-GHJK' }, from('203.0.113.3'))),
+    );
+    const found = answers.filter(({ status }) => status === 404).length;
+    expect(found).toBeLessThanOrEqual(20 + UNKNOWN);
+    expect(answers.filter(({ status }) => status === 429)).toHaveLength(60 - found);
+    expect((await guess('203.0.113.3')).status).toBe(429);
+  });
+
+  it('codes that exist are not counted, whoever opened them', async () => {
+    const started = await device.start();
+    await open(ada, started);
+    const stranger = new Visitor(stage.gateway);
+    for (let tries = 0; tries < 2 * UNKNOWN; tries += 1) {
+      expect((await open(stranger, started, from('203.0.113.4'))).status).toBe(403);
+    }
+    expect((await decide(ada, started, 'deny')).status).toBe(200);
+  });
+
+  it('P-20 all address blocks together have a limit, too', async () => {
+    const blocks = Array.from({ length: UNKNOWN_OF_ALL }, (_, index) => `10.${index >> 8}.${index & 255}.1`);
+    const statuses = new Set<number>();
+    for (let first = 0; first < blocks.length; first += 50) {
+      const some = await Promise.all(blocks.slice(first, first + 50).map((block) => guess(block)));
+      for (const { status } of some) statuses.add(status);
+    }
+    expect(statuses).toContain(404);
+    expect((await guess('198.51.100.1')).status).toBe(429);
+  });
+});
+
+describe('requests for codes', () => {
+  it('have a limit for one address block, which programs understand', async () => {
+    const stage = await startStage({ env: { RATE_LIMITS: 'on' } });
+    try {
+      const device = await Device.registered(stage, 'terminal');
+      for (let first = 0; first < STARTS; first += 20) {
+        const some = await Promise.all(Array.from({ length: 20 }, () => device.ask()));
+        expect(some.every(({ status }) => status === 200)).toBe(true);
+      }
+      const answer = await device.ask();
+      expect(errorOf(answer)).toEqual([429, 'temporarily_unavailable']);
+      expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
+    } finally {
+      await stage.close();
+    }
+  });
+});
