@@ -2,6 +2,7 @@
  * The composition root: a configuration in, a running gateway out. The one file that knows all the rooms and connects
  * them; nothing else constructs what it works with.
  */
+import { LRUCache } from 'lru-cache';
 import { openApplicationOrigins } from './applications/application-origins.ts';
 import { insertAuditEvent } from './audit/audit-store.ts';
 import { failureTally, type FailureTally } from './audit/failure-tally.ts';
@@ -177,6 +178,9 @@ function openParts(
       underWay: new Map(),
       secrets,
       sessionIdleTtlSeconds: config.sessionIdleTtlSeconds,
+      onDoubt: oncePerHour((host, why) => {
+        log.warn({ host }, why);
+      }),
     },
     login: {
       ...config,
@@ -189,6 +193,16 @@ function openParts(
     },
   };
   return parts;
+}
+
+/** Says a thing again only after an hour: a proxy that is set up wrongly asks with every request. */
+function oncePerHour(say: (what: string, why: string) => void): (what: string, why: string) => void {
+  const said = new LRUCache<string, true>({ max: 1_000, ttl: 60 * 60 * 1000 });
+  return (what, why) => {
+    if (said.has(`${what} ${why}`)) return;
+    said.set(`${what} ${why}`, true);
+    say(what, why);
+  };
 }
 
 /** Counts what is too much to be written one by one. A count that cannot be written is in the log. */

@@ -106,15 +106,22 @@ export async function currentAccessToken(
   if (refresh?.exp === undefined || refresh['sid'] !== session.id || refresh.aud !== host.name)
     return undefined;
   const kept = await keptTokens(parts, { host, cookie, session }, refresh.exp - Date.now() / 1000);
-  const wasFirst = await replaceHostTokens(parts.database, cookie, { previous: sealedTokens, ...kept });
-  // Where another node renewed them at the same moment, what is stored is what counts.
-  const stored = wasFirst
-    ? undefined
-    : await findHostSession(parts.database, cookie, parts.sessionIdleTtlSeconds);
-  const { sealed = kept.sealed, seconds = kept.renewsInSeconds } =
-    stored === undefined ? {} : { sealed: stored.sealedTokens, seconds: stored.renewsInSeconds };
+  if (await replaceHostTokens(parts.database, cookie, { previous: sealedTokens, ...kept })) {
+    return accessToken(parts, cookie, kept);
+  }
+  // Another node renewed them at the same moment, or the session has ended: what is stored is what counts.
+  const stored = await findHostSession(parts.database, cookie, parts.sessionIdleTtlSeconds);
+  if (stored?.sealedTokens === undefined) return undefined;
+  return accessToken(parts, cookie, { ...stored, sealed: stored.sealedTokens });
+}
+
+function accessToken(
+  parts: HostTokenParts,
+  cookie: HostCookie,
+  { sealed, renewsInSeconds }: KeptTokens,
+): CurrentAccessToken | undefined {
   const token = openPair(parts, cookie, sealed)?.accessToken;
-  return token === undefined ? undefined : { token, renewsInSeconds: seconds };
+  return token === undefined ? undefined : { token, renewsInSeconds };
 }
 
 const placeOf = ({ host, digest }: HostCookie) => `${host}/${digest.toString('base64url')}`;

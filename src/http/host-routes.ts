@@ -21,7 +21,6 @@ import {
 import { firstTokens } from '../hosts/host-tokens.ts';
 import { isReachableFor, type Host } from '../hosts/host.ts';
 import { memoryKey, verifyCookie } from '../hosts/verify-cookie.ts';
-import { acceptedReturnTo } from '../login/return-to.ts';
 import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
 import { findLiveSession } from '../sessions/session-store.ts';
 import { seeOther } from './app-answers.ts';
@@ -64,7 +63,7 @@ export function startAtHost(
     {
       host: host.name,
       scheme,
-      path: acceptedPath(path, `${scheme}://${host.name}`),
+      path: acceptedPath(path),
       nonceDigest: nonceDigest(nonce),
     },
     parts.login.now() / 1000,
@@ -81,13 +80,19 @@ function schemeOf({ config }: HttpParts, request: Request): 'http' | 'https' {
   return config.isHttps || forwarded(request)?.scheme === 'https' ? 'https' : 'http';
 }
 
-/** A path at the host to come back to; the beginning for anything else, and for what is ours there. */
-function acceptedPath(path: unknown, origin: string): string {
-  const accepted = acceptedReturnTo(path, origin, []);
-  const isUsable =
-    accepted !== undefined && accepted.length <= LONGEST_PATH && !accepted.startsWith(OWN_PATHS);
-  return isUsable ? accepted : '/';
+/**
+ * A path at the host to come back to, as it was asked for: it is only ever written behind the host's origin, so whatever begins
+ * with a slash stays there. The beginning for anything else, and for what is ours; without its query where it is too long.
+ */
+function acceptedPath(path: unknown): string {
+  if (typeof path !== 'string' || !/^\/[^\p{Cc}\s]*$/u.test(path) || path.startsWith(OWN_PATHS)) return '/';
+  const plain = path.replace(/[^\x21-\x5b\x5d-\x7e]+/g, percentEncoded);
+  const usable = [plain, plain.replace(/[?#].*$/s, '')].find(({ length }) => length <= LONGEST_PATH);
+  return usable ?? '/';
 }
+
+const percentEncoded = (text: string) =>
+  Buffer.from(text).toString('hex').toUpperCase().replace(/../g, '%$&');
 
 /** The host that a request below `/.gatehouse/` is for. */
 async function requireHost(parts: HttpParts, request: Request): Promise<Host> {
@@ -133,7 +138,12 @@ export function takeTicket(parts: HttpParts) {
     if (ticket === undefined || secret === undefined) {
       // Who reloads the page, or goes back to it, is signed in already.
       if (ticket?.host === host.name && (await isSignedIn(parts, request, host))) {
-        seeOther(response, ticket.path);
+        seeOther(response, placeOf(ticket));
+        return;
+      }
+      // Of several tabs that began at once, one has left its nonce; whoever it is begins again, as who they are at Gatehouse.
+      if (ticket?.host === host.name && nonce !== undefined && ticket.nonceDigest !== nonceDigest(nonce)) {
+        startAtHost(parts, { request, response }, { host, path: ticket.path });
         return;
       }
       throw new GatewayError('login_expired', {
@@ -142,9 +152,11 @@ export function takeTicket(parts: HttpParts) {
     }
     parts.cookies.clearHostNonce(response, host.name);
     parts.cookies.setHost(response, host.name, secret, parts.config.sessionTtlSeconds);
-    seeOther(response, ticket.path);
+    seeOther(response, placeOf(ticket));
   };
 }
+
+const placeOf = ({ scheme, host, path }: HostTicket) => `${scheme}://${host}${path}`;
 
 /** The secret of the new cookie; undefined if the ticket is no longer good. */
 async function openAtHost(

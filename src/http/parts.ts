@@ -17,7 +17,11 @@ export interface HttpParts extends FailureParts {
   readonly provider: CurrentProvider;
   readonly limits: RateLimits;
   /** What reverse proxies ask about. */
-  readonly hosts: VerifyParts & { readonly directory: HostDirectory };
+  readonly hosts: VerifyParts & {
+    readonly directory: HostDirectory;
+    /** Hears of hosts that are asked about in vain. */
+    readonly onDoubt: (what: string, why: string) => void;
+  };
 }
 
 /** What the app as a whole knows beside that. */

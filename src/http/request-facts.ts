@@ -53,8 +53,11 @@ export interface Forwarded {
 export function forwarded(request: Request): Forwarded | undefined {
   const host = request.get('x-forwarded-host');
   if (host === undefined || !isFromTrustedProxy(request)) return undefined;
-  return { scheme: request.get('x-forwarded-proto'), host, uri: request.get('x-forwarded-uri') };
+  return { scheme: request.get('x-forwarded-proto'), host, uri: unicode(request.get('x-forwarded-uri')) };
 }
+
+/** A header that holds UTF-8, as some proxies send a path: Node.js reads each byte as a letter. */
+const unicode = (text: string | undefined) => text && Buffer.from(text, 'latin1').toString('utf8');
 
 /** As Express compiles TRUST_PROXY. */
 export type ProxyTrust = (address: string | undefined, hop: number) => boolean;

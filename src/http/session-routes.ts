@@ -4,7 +4,7 @@ import { isId } from '../connections/connection-store.ts';
 import { GatewayError } from '../errors.ts';
 import { findGrantToken } from '../provider/grant-store.ts';
 import type { Session } from '../sessions/session.ts';
-import { endOwnApplication, endOwnSession, listOwnSessions } from '../sessions/session-store.ts';
+import { endOwnApplication, endOwnSession, listOwnSessions } from '../sessions/own-session-store.ts';
 import { seeOther } from './app-answers.ts';
 import { currentSession } from './browser-login.ts';
 import { brandOf } from './failures.ts';

@@ -25,6 +25,11 @@ export function verifyForProxy(parts: HttpParts) {
       response.status(200).end();
       return;
     }
+    if (bearerToken(request) !== undefined) {
+      // RFC 6750 section 3. It is a program that asks: a page to sign in at is of no use to it.
+      response.set('WWW-Authenticate', 'Bearer error="invalid_token"');
+      throw new GatewayError('not_signed_in');
+    }
     if (request.query['redirect'] !== 'true' || !isNavigation(request))
       throw new GatewayError('not_signed_in');
     if (asked.host !== undefined) {
@@ -45,13 +50,17 @@ async function whoAsks(
   { name, isOwn, host }: AskedHost,
 ): Promise<readonly string[] | 'not_allowed' | undefined> {
   if (!isOwn && host === undefined) return undefined;
-  const [, token] = /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '') ?? [];
+  const token = bearerToken(request);
   if (token !== undefined) return bearer(parts, token, { name, isOwn, host });
   const secret = isOwn ? parts.cookies.session(request) : parts.cookies.host(request, name);
   const digest = secret === undefined ? undefined : sessionDigest(secret);
   if (digest === undefined) return undefined;
   const answer: CookieAnswer = await verifyCookie(parts.hosts, { hostName: name, host, digest });
   return typeof answer === 'object' ? answer.headers : answer;
+}
+
+function bearerToken(request: Request): string | undefined {
+  return /^Bearer +(\S+)$/i.exec(request.get('authorization') ?? '')?.[1];
 }
 
 /** An access token of ours for this host, for what stands behind it, or for Gatehouse itself (RFC 6750). */

@@ -39,7 +39,6 @@ if (program === undefined) {
       const appPort = Number(new URL(application.origin).port);
       for (const host of [wiki, shop]) await registerHost(scene.gateway, host);
       proxy = await startReverseProxy(kind, program, {
-        port,
         gatewayPort: scene.gateway.port,
         hosts: [wiki, shop].map((host) => ({ host, appPort })),
       });

@@ -165,6 +165,18 @@ describe('the access token of a host', () => {
     expect(await access()).toBe(renewed[0]);
   });
 
+  it('is not issued any more once the session has ended, even to who asked before', async () => {
+    await makeDue();
+    let asked: ReturnType<Guest['verify']> | undefined;
+    await gateway.database.transaction(async (db) => {
+      await db.raw('DELETE FROM sessions WHERE organization_id = ?', [acme.organization.id]);
+      asked = guest.verify(WIKI);
+      // Until it waits for the row.
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    });
+    expect((await asked)?.status).toBe(401);
+  });
+
   it('ends where its refresh token cannot be read: the browser signs in again', async () => {
     await gateway.sql("UPDATE host_sessions SET sealed_tokens = 'x.y', renew_at = now()");
     await gateway.sql('UPDATE hosts SET created_at = created_at');

@@ -143,6 +143,9 @@ describe.each([
       const answer = await guest.ask(WIKI, '/auth/verify', { headers });
       expect([round, answer.status]).toEqual([round, 200]);
     }
+    const said = gateway.logLines.filter((line) => line.includes('set TRUST_PROXY'));
+    expect(said).toHaveLength(1);
+    expect(said[0]).toContain(WIKI);
     for (const path of ['/.gatehouse/start', '/.gatehouse/callback?ticket=x', '/.gatehouse/sign-out']) {
       expect((await new Guest(gateway).ask(WIKI, path)).status).toBe(404);
     }

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { decodeJwt } from 'jose';
 import { withinASecond } from '../applications/stage.ts';
+import { send } from '../attacks/refusal.ts';
+import { dial, everythingFrom, requestText } from '../http/raw.ts';
 import { proxiedScene, RESOURCE, Traveller, type ProxiedScene } from './proxied-scene.ts';
 import { findProxy, type ProxyKind } from './reverse-proxy.ts';
 
@@ -17,6 +19,7 @@ const FORGED = {
   'x-auth-request-preferred-username': 'root',
   'x-auth-user': 'root',
   'x-auth-email': 'root@evil.example',
+  'x-auth-uid': 'root',
   x_auth_request_user: 'root',
 };
 
@@ -113,6 +116,7 @@ function cases(kind: ProxyKind, program: string): void {
       'x-auth-request-user',
     ]);
     expect(JSON.stringify(claims)).not.toMatch(/root|forged|evil|admin/);
+    expect(headers).not.toHaveProperty('x.auth.request.user');
     scene.arrived.length = 0;
     const anonymous = await new Traveller(scene).request(`http://${scene.api}/`, { headers: FORGED });
     expect([anonymous.status, scene.arrived]).toEqual([302, []]);
@@ -143,6 +147,112 @@ function cases(kind: ProxyKind, program: string): void {
       headers: { cookie: stolen },
     });
     expect([answer.status, scene.arrived]).toEqual([302, []]);
+  });
+
+  it('a host of the same name at another port is another host, whatever a browser calls it', async () => {
+    await ada.open(`http://${scene.api}/`, adaAtAcme());
+    const cookies = [...ada.cookiesOf('api.localhost')].map((pair) => pair.join('=')).join('; ');
+    scene.arrived.length = 0;
+    const [, port = ''] = scene.office.split(':');
+    for (const host of [scene.office, scene.api, 'api.localhost']) {
+      const options = { port: Number(port), headers: { host, cookie: cookies, accept: 'text/html' } };
+      const answer = await send(`http://${scene.office}/secret`, options);
+      expect([host, answer.status >= 300, scene.arrived]).toEqual([host, true, []]);
+    }
+  });
+
+  it('a host without a resource gets no access token, not even a word in its place', async () => {
+    const email = 'ada@rival.example';
+    await ada.open(`http://${scene.shop}/`, { company: scene.rival, email });
+    const { headers = {} } = last() ?? {};
+    expect(headers['x-auth-request-email']).toBe(email);
+    expect(headers['x-auth-request-access-token'] ?? '').toBe('');
+    expect(JSON.stringify(headers)).not.toContain('{http');
+    expect(headers.host).toBe(scene.shop);
+    expect(headers['x-forwarded-proto']).toBe('http');
+  });
+
+  it('WebSockets pass, for who is signed in alone', async () => {
+    await ada.open(`http://${scene.shop}/`, { company: scene.rival, email: 'ada@rival.example' });
+    const cookie = [...ada.cookiesOf('shop.localhost')].map((pair) => pair.join('=')).join('; ');
+    const [, port = ''] = scene.shop.split(':');
+    const upgrade = (...more: readonly string[]) =>
+      requestText(
+        ...['GET /live HTTP/1.1', `Host: ${scene.shop}`, 'Connection: Upgrade', 'Upgrade: websocket'],
+        ...[
+          'Sec-WebSocket-Version: 13',
+          'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+          'Sec-Fetch-Mode: websocket',
+          ...more,
+        ],
+      );
+    scene.arrived.length = 0;
+    const socket = await dial(Number(port));
+    const said = everythingFrom(socket);
+    socket.write(upgrade(`Cookie: ${cookie}`));
+    expect((await said).toString()).toMatch(/^HTTP\/1\.1 101 [^]*hello$/);
+    expect(last()?.headers['x-auth-request-email']).toBe('ada@rival.example');
+    scene.arrived.length = 0;
+    const stranger = await dial(Number(port));
+    const refusal = everythingFrom(stranger);
+    stranger.write(upgrade('Cookie: a=b'));
+    setTimeout(() => stranger.end(), 500);
+    expect((await refusal).toString()).toMatch(/^HTTP\/1\.1 401 /);
+    expect(scene.arrived).toEqual([]);
+  });
+
+  it('a program with a bad token is refused, not sent to sign in', async () => {
+    const headers = { authorization: 'Bearer expired.token.here', accept: 'application/json' };
+    const answer = await new Traveller(scene).request(`http://${scene.api}/v1/x`, { headers });
+    expect([answer.status, answer.headers['www-authenticate']]).toEqual([
+      401,
+      'Bearer error="invalid_token"',
+    ]);
+    expect(scene.arrived).toEqual([]);
+  });
+
+  it('several tabs that begin at once all end at their page', async () => {
+    const pages = [1, 2, 3].map((page) => `http://${scene.api}/documents/${page}`);
+    const starts = await Promise.all(pages.map((page) => new Traveller(scene).request(page)));
+    for (const line of starts.flatMap(({ headers }) => headers['set-cookie'] ?? [])) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
+      ada.cookiesOf('api.localhost').set(name, value);
+    }
+    for (const [index, { headers }] of starts.entries()) {
+      const shown = await ada.open(headers.location ?? '', adaAtAcme());
+      expect([shown.status, shown.at]).toEqual([200, pages[index]]);
+    }
+  });
+
+  it("an application's own cookies are left to it, whatever is in them", async () => {
+    await ada.open(`http://${scene.api}/`, adaAtAcme());
+    const own = [...ada.cookiesOf('api.localhost')].filter(([name]) => name.includes('host'));
+    const ours = ['session', 'host-8081', 'nonce-8082', 'login-a', 'login-b'].map(
+      (name) => `gatehouse-${name}=x`,
+    );
+    const theirs = ['sid=42', 'ref=gatehouse-docs', 'my-gatehouse-pref=1'];
+    const cookie = [...ours, ...own.map((pair) => pair.join('=')), ...theirs].join('; ');
+    expect((await new Traveller(scene).request(`http://${scene.api}/`, { headers: { cookie } })).status).toBe(
+      200,
+    );
+    const arrived = (last()?.headers.cookie ?? '').split(';').map((pair) => pair.trim());
+    expect(arrived.filter((pair) => pair !== '')).toEqual(theirs);
+  });
+
+  it('while Gatehouse is away nobody passes, and everybody is told to try again', async () => {
+    await ada.open(`http://${scene.api}/`, adaAtAcme());
+    await scene.gateway.sql('ALTER TABLE sessions RENAME TO sessions_gone');
+    try {
+      await scene.gateway.sql('UPDATE hosts SET created_at = created_at');
+      await withinASecond(async () => {
+        expect((await ada.request(`http://${scene.api}/`)).status).toBeGreaterThanOrEqual(500);
+      });
+      scene.arrived.length = 0;
+      await ada.request(`http://${scene.api}/`);
+      expect(scene.arrived).toEqual([]);
+    } finally {
+      await scene.gateway.sql('ALTER TABLE sessions_gone RENAME TO sessions');
+    }
   });
 
   it('a host for some organizations is closed to others', async () => {

@@ -22,12 +22,13 @@ export interface ProxiedScene {
   readonly gateway: TestGateway;
   readonly acme: Company;
   readonly rival: Company;
-  /** With an example API that has a resource, behind `/api/`-less root; everything is recorded. */
+  /** The example API, which has a resource; what arrives is recorded. */
   readonly api: string;
   /** An application for people of `rival` alone. */
   readonly shop: string;
+  /** Of the same name as the API, at another port, for people of `rival` alone. */
+  readonly office: string;
   readonly arrived: Arrived[];
-  readonly port: number;
   close(): Promise<void>;
 }
 
@@ -47,16 +48,27 @@ export async function proxiedScene(kind: ProxyKind, program: string): Promise<Pr
     record(request);
     response.end('shop');
   });
+  shop.on('upgrade', (request, socket) => {
+    record(request);
+    socket.end('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nhello');
+  });
   const port = await freePort();
-  const names = { api: `api.localhost:${port}`, shop: `shop.localhost:${port}` };
+  const names = {
+    api: `api.localhost:${port}`,
+    shop: `shop.localhost:${port}`,
+    office: `api.localhost:${await freePort()}`,
+  };
   await registerHost(gateway, names.api, { resource: RESOURCE });
-  await registerHost(gateway, names.shop, { organizationIds: [rival.organization.id] });
+  for (const name of [names.shop, names.office]) {
+    await registerHost(gateway, name, { organizationIds: [rival.organization.id] });
+  }
+  const appPort = await listening(shop);
   const proxy = await startReverseProxy(kind, program, {
-    port,
     gatewayPort: gateway.port,
     hosts: [
       { host: names.api, appPort: await listening(api) },
-      { host: names.shop, appPort: await listening(shop) },
+      { host: names.shop, appPort },
+      { host: names.office, appPort },
     ],
   });
   return {
@@ -65,7 +77,6 @@ export async function proxiedScene(kind: ProxyKind, program: string): Promise<Pr
     rival,
     ...names,
     arrived,
-    port,
     async close() {
       await proxy.close();
       for (const server of [api, shop]) {

@@ -29,7 +29,6 @@ export interface ProxiedHost {
 }
 
 export interface ReverseProxy {
-  readonly port: number;
   close(): Promise<void>;
 }
 
@@ -53,11 +52,11 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Starts one in front of some hosts, all on one port. */
+/** Starts one in front of some hosts, each on the port of its name. */
 export async function startReverseProxy(
   kind: ProxyKind,
   program: string,
-  options: { readonly port: number; readonly gatewayPort: number; readonly hosts: readonly ProxiedHost[] },
+  options: { readonly gatewayPort: number; readonly hosts: readonly ProxiedHost[] },
 ): Promise<ReverseProxy> {
   const folder = mkdtempSync(join(tmpdir(), `gatehouse-${kind}-`));
   const args = kind === 'nginx' ? nginx(folder, options) : caddy(folder, options);
@@ -68,9 +67,8 @@ export async function startReverseProxy(
   const said: string[] = [];
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => said.push(chunk.toString()));
-  await waitFor(options.port, child, said);
+  for (const { host } of options.hosts) await waitFor(Number(splitHost(host).port), child, said);
   return {
-    port: options.port,
     async close() {
       if (child.exitCode === null) {
         child.kill('SIGTERM');
@@ -81,9 +79,14 @@ export async function startReverseProxy(
   };
 }
 
+const splitHost = (host: string) => {
+  const [name = '', port = ''] = host.split(':');
+  return { name, port };
+};
+
 type Options = Parameters<typeof startReverseProxy>[2];
 
-function nginx(folder: string, { port, gatewayPort, hosts }: Options): readonly string[] {
+function nginx(folder: string, { gatewayPort, hosts }: Options): readonly string[] {
   for (const name of ['server', 'forwarded', 'protect']) {
     writeFileSync(join(folder, `gatehouse-${name}.conf`), example(`nginx/gatehouse-${name}.conf`));
   }
@@ -97,8 +100,8 @@ function nginx(folder: string, { port, gatewayPort, hosts }: Options): readonly 
   const block = /( {4}server \{.*\n {4}\}\n)/s.exec(example('nginx/nginx.conf'))?.[1] ?? '';
   const servers = hosts.map(({ host, appPort }) =>
     replaced(block, {
-      'listen 443 ssl': `listen 127.0.0.1:${port}`,
-      'server_name wiki.vendor.example': `server_name ${host.split(':')[0] ?? ''}`,
+      'listen 443 ssl': `listen 127.0.0.1:${splitHost(host).port}`,
+      'server_name wiki.vendor.example': `server_name ${splitHost(host).name}`,
       'set $gatehouse_host wiki.vendor.example': `set $gatehouse_host ${host}`,
       '        ssl_certificate     /etc/ssl/wiki.vendor.example.pem;\n': '',
       '        ssl_certificate_key /etc/ssl/wiki.vendor.example.key;\n': '',
@@ -118,12 +121,13 @@ function nginx(folder: string, { port, gatewayPort, hosts }: Options): readonly 
   return ['-p', folder, '-c', join(folder, 'nginx.conf'), '-e', 'stderr'];
 }
 
-function caddy(folder: string, { port, gatewayPort, hosts }: Options): readonly string[] {
+function caddy(folder: string, { gatewayPort, hosts }: Options): readonly string[] {
   const text = replaced(example('Caddyfile'), { '127.0.0.1:3000': `127.0.0.1:${gatewayPort}` });
   const from = text.indexOf('\nwiki.vendor.example {');
   const sites = hosts.map(({ host, appPort }) =>
     replaced(text.slice(from), {
-      'wiki.vendor.example {': `http://${host.split(':')[0] ?? ''}:${port} {\n\tbind 127.0.0.1`,
+      'wiki.vendor.example {': `http://${host} {\n\tbind 127.0.0.1`,
+      'vars gatehouse_host wiki.vendor.example': `vars gatehouse_host ${host}`,
       '127.0.0.1:4000': `127.0.0.1:${appPort}`,
     }),
   );
