@@ -1,12 +1,17 @@
 /**
  * The only way out of the process. Every call to a customer's provider has a deadline for all of it, a limit on the
- * size of what it brings after decompression, and no redirects; it uses https unless private networks are allowed.
+ * size of what it brings after decompression, and no redirects; unless private networks are allowed, it uses https and reaches
+ * public addresses alone. It asks no proxy that the environment may name.
  * Faults become `identity_provider_error` or `identity_provider_timeout`, with the reason for the operator.
  */
+import { isIP } from 'node:net';
 import { isNativeError } from 'node:util/types';
-import { GatewayError } from '../errors.ts';
+import { Agent, fetch as undiciFetch } from 'undici';
+import { findGatewayError, GatewayError } from '../errors.ts';
 import { parseUrl } from '../parse-url.ts';
 import { currentDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
+import { isPublicAddress } from './public-address.ts';
+import { openResolver, type Resolver } from './resolver.ts';
 
 /** Largest body in bytes, after decompression. */
 const LARGEST_BODY = 256 * 1024;
@@ -16,7 +21,10 @@ export type GuardedFetch = (url: string | URL, options?: RequestInit) => Promise
 export interface OutboundPolicy {
   /** Whether http, loopback and private addresses may be reached. */
   readonly allowPrivateNetworks: boolean;
+  /** Origin of this gateway, which is nobody's provider. */
+  readonly publicUrl?: string;
   readonly fetch?: typeof fetch;
+  readonly resolver?: Resolver;
 }
 
 /** Why a URL may not be called, in words for the operator; undefined if it may. */
@@ -29,11 +37,40 @@ export function urlObjection(text: string, policy: OutboundPolicy): string | und
   if (url.username !== '' || url.password !== '') return 'must not hold a user name or password';
   if (url.hash !== '' || text.includes('#')) return 'must not have a fragment';
   if (text.includes('\\')) return 'must not have a backslash';
+  if (url.origin === policy.publicUrl) return 'must not lead back to Gatehouse itself';
+  if (FORBIDDEN_PORTS.has(url.port)) return `must not use port ${url.port}, which is another protocol's`;
+  const address = url.hostname.replace(/^\[|\]$/g, '');
+  if (!policy.allowPrivateNetworks && isIP(address) !== 0 && !isPublicAddress(address)) {
+    return 'must not lead to an address that is not public';
+  }
   return undefined;
 }
 
+/** Of remote shells, mail, directories, databases and the like: whoever answers there does not speak HTTP, and might obey. */
+const FORBIDDEN_PORTS: ReadonlySet<string> = new Set(
+  [
+    ...[
+      1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104,
+      109, 110,
+    ],
+    ...[
+      111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 445, 465, 512, 513, 514, 515, 526,
+      530, 531,
+    ],
+    ...[
+      532, 540, 548, 554, 556, 563, 587, 601, 636, 873, 989, 990, 993, 995, 1433, 1521, 1719, 1720, 1723,
+      2049, 2375,
+    ],
+    ...[
+      2376, 2379, 2380, 3306, 3389, 3659, 4045, 4190, 5060, 5061, 5432, 5433, 5672, 5900, 5984, 6000, 6379,
+      6566, 6665,
+    ],
+    ...[6666, 6667, 6668, 6669, 6679, 6697, 9042, 9092, 9200, 9300, 10080, 11211, 27017, 50000],
+  ].map(String),
+);
+
 export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
-  const send = policy.fetch ?? fetch;
+  const send = policy.fetch ?? sender(policy.resolver ?? openResolver(policy));
   return async (target, options = {}) => {
     const url = String(target);
     const objection = urlObjection(url, policy);
@@ -44,7 +81,8 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
       const response = await send(url, { ...options, redirect: 'manual', signal });
       return await withinLimits(response);
     } catch (error) {
-      if (error instanceof GatewayError) throw error;
+      const ours = findGatewayError(error);
+      if (ours !== undefined) throw ours;
       if (signal.aborted)
         throw new GatewayError('identity_provider_timeout', { reason: 'no answer in time' }, error);
       throw new GatewayError('identity_provider_error', { reason: networkReason(error) }, error);
@@ -52,6 +90,17 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
       release();
     }
   };
+}
+
+/** How long a connection is kept for the next call to the same provider. */
+const KEEP_ALIVE_MS = 30_000;
+
+/** Sends by connections of our own, to the addresses that the resolver allows. */
+function sender({ lookup }: Resolver): typeof fetch {
+  const dispatcher = new Agent({ connect: { lookup }, keepAliveTimeout: KEEP_ALIVE_MS });
+  // The same interface from the same authors; the types of the one in Node.js are of another release.
+  return ((url: string, options: object) =>
+    undiciFetch(url, { ...options, dispatcher })) as unknown as typeof fetch;
 }
 
 /**

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { Refusal } from '../../errors.ts';
 import { guardedFetch, type OutboundPolicy } from '../../outbound/guarded-fetch.ts';
+import { requireReachable } from '../../outbound/resolvable.ts';
 import { endpointOrigins, fetchProviderMetadata, type ProviderMetadata } from './provider-metadata.ts';
 
 const clientAuth = z.enum(['client_secret_basic', 'client_secret_post']);
@@ -68,6 +69,13 @@ export async function settleOidcSettings(
   const scope = registration.scope ?? 'openid email profile';
   if (!scope.split(' ').includes('openid')) throw new Refusal('--scope must include openid.');
   const metadata = await fetchProviderMetadata(discoveryUrl, guardedFetch(policy), policy);
+  // Those that a browser alone visits may be inside the company.
+  const called = [
+    metadata.token_endpoint,
+    metadata.jwks_uri,
+    metadata.userinfo_endpoint ?? metadata.jwks_uri,
+  ];
+  for (const url of called) await requireReachable(url, policy);
   return {
     discoveryUrl,
     clientId,

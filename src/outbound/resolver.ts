@@ -1,0 +1,69 @@
+/**
+ * Finds the addresses of a name, for calls out of the process. Where only the public internet may be reached, a name that leads
+ * anywhere else, be it with one of several addresses, leads nowhere; and what was checked is what is connected to, because the
+ * connection is made with the very addresses that are returned here.
+ */
+import { lookup, type LookupAddress } from 'node:dns';
+import type { LookupFunction } from 'node:net';
+import { LRUCache } from 'lru-cache';
+import { GatewayError } from '../errors.ts';
+import { isPublicAddress } from './public-address.ts';
+
+const MOST_NAMES = 10_000;
+const TTL_MS = 30_000;
+
+export interface Resolver {
+  /**
+   * All addresses of a name; many who ask at once ask the system once.
+   * @throws GatewayError `identity_provider_error` if there is none, or one that may not be reached
+   */
+  addresses(hostname: string): Promise<readonly LookupAddress[]>;
+  /** The same for a socket. */
+  readonly lookup: LookupFunction;
+}
+
+/** @param resolve asks the system; another one in tests of names that change */
+export function openResolver(
+  { allowPrivateNetworks }: { readonly allowPrivateNetworks: boolean },
+  resolve: (hostname: string) => Promise<readonly LookupAddress[]> = askSystem,
+): Resolver {
+  const known = new LRUCache<string, readonly LookupAddress[]>({
+    max: MOST_NAMES,
+    ttl: TTL_MS,
+    fetchMethod: (hostname) => resolve(hostname),
+  });
+  const addresses = async (hostname: string): Promise<readonly LookupAddress[]> => {
+    const found = (await known.fetch(hostname)) ?? [];
+    if (found.length === 0) throw refusal(`the name ${hostname} has no address`);
+    if (!allowPrivateNetworks && !found.every(({ address }) => isPublicAddress(address))) {
+      throw refusal(`the name ${hostname} leads to an address that is not public`);
+    }
+    return found;
+  };
+  return {
+    addresses,
+    lookup(hostname, options, callback) {
+      addresses(hostname).then(
+        (found) => {
+          const [first] = found;
+          if (options.all === true) callback(null, [...found]);
+          else callback(null, first?.address ?? '', first?.family);
+        },
+        (error: unknown) => {
+          callback(error as NodeJS.ErrnoException, '');
+        },
+      );
+    },
+  };
+}
+
+const refusal = (reason: string) => new GatewayError('identity_provider_error', { reason });
+
+function askSystem(hostname: string): Promise<readonly LookupAddress[]> {
+  return new Promise((resolve, reject) => {
+    lookup(hostname, { all: true, verbatim: true }, (error, found) => {
+      if (error === null) resolve(found);
+      else reject(error);
+    });
+  });
+}
