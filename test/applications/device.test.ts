@@ -108,6 +108,9 @@ describe('a request for codes', () => {
       const query = new URLSearchParams({ client_id: 'terminal', response_type: 'code', ...fields });
       const page = await ada.send(`/oidc/auth?${query.toString()}`, { headers: { accept: 'text/html' } });
       expect(page.status).toBe(400);
+      const levels = stage.gateway.logLines.map((line) => (JSON.parse(line) as { level: unknown }).level);
+      expect(levels).not.toContain('error');
+      expect(levels).not.toContain(50);
     },
   );
 
