@@ -23,6 +23,7 @@ export type FailureCode =
   | 'application_not_allowed'
   | 'unknown_user_code'
   | 'user_code_claimed'
+  | 'cookies_refused'
   | 'identity_provider_error'
   | 'identity_provider_timeout'
   | 'rate_limited'

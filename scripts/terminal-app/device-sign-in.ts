@@ -5,6 +5,8 @@
  */
 import * as client from 'openid-client';
 
+const REQUEST_TIMEOUT_MS = 30_000;
+
 export interface SignedIn {
   readonly name: string | undefined;
   readonly email: string | undefined;
@@ -31,11 +33,7 @@ interface SignInOptions {
 
 /** @throws whatever `explainFailure` turns into a sentence */
 export async function signInOnDevice({ issuer, clientId, signal, onCode }: SignInOptions): Promise<SignedIn> {
-  const config = await client.discovery(issuer, clientId, undefined, client.None(), {
-    // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback needs it
-    execute: isLoopback(issuer) ? [client.allowInsecureRequests] : [],
-    [client.customFetch]: (url, options) => fetch(url, stoppingAt(signal, options)),
-  });
+  const config = await discover(issuer, clientId, (url, options) => send(url, options, signal));
   client.enableNonRepudiationChecks(config);
   const verifier = client.randomPKCECodeVerifier();
   const started = await client.initiateDeviceAuthorization(config, {
@@ -49,15 +47,7 @@ export async function signInOnDevice({ issuer, clientId, signal, onCode }: SignI
     userCode: started.user_code,
     expiresInSeconds: started.expires_in,
   });
-  const end = AbortSignal.any([signal, AbortSignal.timeout(started.expires_in * 1000)]);
-  const polling = client.pollDeviceAuthorizationGrant(
-    config,
-    started,
-    { code_verifier: verifier },
-    { signal: end },
-  );
-  // The library looks at the signal only between two waits.
-  const tokens = await Promise.race([polling, rejectedAt(end)]);
+  const tokens = await pollUntilOver(config, started, { verifier, signal });
   const claims = tokens.claims();
   return {
     name: textOf(claims?.['name']),
@@ -95,24 +85,112 @@ function causes(error: unknown): readonly Error[] {
   return error instanceof Error ? [error, ...causes(error.cause)] : [];
 }
 
+async function discover(
+  issuer: URL,
+  clientId: string,
+  ask: client.CustomFetch,
+): Promise<client.Configuration> {
+  try {
+    return await client.discovery(issuer, clientId, undefined, client.None(), {
+      // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback needs it
+      execute: isLoopback(issuer) ? [client.allowInsecureRequests] : [],
+      [client.customFetch]: ask,
+    });
+  } catch (error) {
+    throw new Error(`${issuer.href} did not answer as an OpenID Provider does`, { cause: error });
+  }
+}
+
+/** Asks until somebody has decided, the code is over, or the person gives up. */
+async function pollUntilOver(
+  config: client.Configuration,
+  started: client.DeviceAuthorizationResponse,
+  { verifier, signal }: { readonly verifier: string; readonly signal: AbortSignal },
+): Promise<client.TokenEndpointResponse & client.TokenEndpointResponseHelpers> {
+  const { token_endpoint: tokenEndpoint } = config.serverMetadata();
+  const isOver = new DOMException('the code is over', 'TimeoutError');
+  const end = endingWith([signal], started.expires_in * 1000, isOver);
+  config[client.customFetch] = (url, options) =>
+    url === tokenEndpoint ? sendPoll(url, options, end.signal) : send(url, options, end.signal);
+  const parameters = { code_verifier: verifier };
+  const polling = client.pollDeviceAuthorizationGrant(config, started, parameters, { signal: end.signal });
+  try {
+    // The library looks at the signal only between two waits.
+    return await Promise.race([polling, rejectedAt(end.signal)]);
+  } finally {
+    end.release();
+  }
+}
+
+/**
+ * A poll that is lost, or finds the server busy, is taken for one that came too soon: the library then waits longer and asks
+ * again (RFC 8628 section 3.5).
+ */
+async function sendPoll(
+  url: string,
+  options: client.CustomFetchOptions,
+  end: AbortSignal,
+): Promise<Response> {
+  const headers = new Headers();
+  try {
+    const response = await send(url, options, end);
+    if (response.status < 500 && response.status !== 429) return response;
+    const retryAfter = response.headers.get('retry-after');
+    if (retryAfter !== null) headers.set('retry-after', retryAfter);
+  } catch (error) {
+    if (end.aborted) throw error;
+  }
+  return Response.json({ error: 'slow_down' }, { status: 400, headers });
+}
+
+/** One request with its whole answer: it ends when the person gives up, and does not wait for ever. */
+async function send(
+  url: string,
+  { signal, body, ...options }: client.CustomFetchOptions,
+  giveUp: AbortSignal,
+): Promise<Response> {
+  const tooLong = new Error(`no answer within ${REQUEST_TIMEOUT_MS / 1000} seconds`);
+  const end = endingWith([giveUp, signal], REQUEST_TIMEOUT_MS, tooLong);
+  try {
+    const sent = { ...options, ...(body === undefined ? {} : { body }), signal: end.signal };
+    const response = await fetch(url, sent);
+    const text = await response.text();
+    return new Response(text === '' ? null : text, response);
+  } finally {
+    end.release();
+  }
+}
+
+/**
+ * A signal of its own that ends with any of the others, or for a reason after a time. Made by hand: what AbortSignal.any and
+ * AbortSignal.timeout make can be collected as garbage while it is waited for (Node 20), and nothing ends then.
+ */
+function endingWith(
+  others: readonly (AbortSignal | undefined)[],
+  milliseconds: number,
+  reason: Error,
+): { readonly signal: AbortSignal; readonly release: () => void } {
+  const controller = new AbortController();
+  const abort = (): void => {
+    const aborted = others.find((other) => other?.aborted === true);
+    controller.abort(aborted === undefined ? reason : aborted.reason);
+  };
+  const timer = setTimeout(abort, milliseconds);
+  for (const other of others) other?.addEventListener('abort', abort);
+  if (others.some((other) => other?.aborted === true)) abort();
+  const release = (): void => {
+    clearTimeout(timer);
+    for (const other of others) other?.removeEventListener('abort', abort);
+  };
+  return { signal: controller.signal, release };
+}
+
 function rejectedAt(signal: AbortSignal): Promise<never> {
   return new Promise((_resolve, reject) => {
     signal.addEventListener('abort', () => {
       reject(signal.reason instanceof Error ? signal.reason : new Error('stopped'));
     });
   });
-}
-
-/** Every request ends when the person gives up, not only the waiting between them. */
-function stoppingAt(
-  giveUp: AbortSignal,
-  { signal, body, ...options }: client.CustomFetchOptions,
-): RequestInit {
-  return {
-    ...options,
-    ...(body === undefined ? {} : { body }),
-    signal: AbortSignal.any([giveUp, ...(signal === undefined ? [] : [signal])]),
-  };
 }
 
 const textOf = (value: unknown) => (typeof value === 'string' ? value : undefined);

@@ -14,6 +14,7 @@ import { fieldsOf } from './login-routes.ts';
 import {
   devicePath,
   explainingProblems,
+  giveClaimCookie,
   openCode,
   requireOpen,
   type Exchange,
@@ -33,12 +34,17 @@ export function showDevicePage(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const { user_code: typed } = request.query;
     if (typed === undefined || typed === '') {
+      giveClaimCookie(parts, { request, response });
       response.type('html').send(renderDevicePage({ brand: brandOf(parts.config) }));
       return;
     }
     const exchange = { request, response };
     await explainingProblems(parts, exchange, typed, async () => {
       const opened = await openCode(parts, exchange, { typed, mayClaim: true });
+      if (opened.code.isFree) {
+        askForCookie(exchange, opened);
+        return;
+      }
       requireOpen(opened);
       askPerson(parts, exchange, opened);
     });
@@ -60,7 +66,8 @@ export function decideOnDevice(parts: HttpParts) {
         sayDone(parts, exchange, opened, wanted);
         return;
       }
-      requireOpen(opened);
+      // Free: the browser had no cookie; it claims on the page, with the one that it has now.
+      if (decision !== undefined || !opened.code.isFree) requireOpen(opened);
       const isShown = shownSession === undefined || shownSession === opened.session?.id;
       if (decision !== undefined && isShown && (await carryOut(parts, opened, wanted))) {
         sayDone(parts, exchange, opened, wanted);
@@ -110,6 +117,15 @@ function goToPage({ request, response }: Exchange, { claim, session }: OpenedCod
   if (!wantsJson(request)) seeOther(response, path);
   else if (session === undefined) throw new GatewayError('not_signed_in');
   else response.json({ redirect_url: path });
+}
+
+/** Sends a browser without a cookie to the same page once more, where it shows the one that it was given. */
+function askForCookie({ request, response }: Exchange, { claim, code: { clientId } }: OpenedCode): void {
+  if (wantsJson(request)) throw new GatewayError('not_signed_in');
+  if (request.query['again'] !== undefined) {
+    throw new GatewayError('cookies_refused', { reason: 'the browser keeps no cookies', clientId });
+  }
+  seeOther(response, `${devicePath(claim.userCode)}&again=1`);
 }
 
 /** Shows the person who is signed in what they are asked; sends everybody else to sign in, and back. */

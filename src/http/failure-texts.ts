@@ -97,6 +97,10 @@ export const publicFailures: Readonly<Record<FailureCode, PublicFailure>> = {
     ...signIn(403, 'This code was opened in another browser.', NEW_CODE),
     wayOn: 'another code',
   },
+  cookies_refused: {
+    ...signIn(400, 'Your browser keeps no cookies of this page.', 'Allow them, then open the link again.'),
+    wayOn: 'another code',
+  },
   identity_provider_error: signIn(502, PROVIDER, PROVIDER_NEXT),
   identity_provider_timeout: signIn(504, PROVIDER, PROVIDER_NEXT),
   rate_limited: signIn(429, 'Too many tries.', 'Wait a minute, then try again.'),

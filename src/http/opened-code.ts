@@ -14,6 +14,7 @@ import { publicFailures, userCodeProblems } from './failure-texts.ts';
 import { renderDevicePage } from './pages/device-page.ts';
 import { renderFailurePage } from './pages/failure-page.ts';
 import type { HttpParts } from './parts.ts';
+import { isPageOfItsOwn } from './request-facts.ts';
 
 export const DEVICE_PATH = '/device';
 
@@ -34,34 +35,47 @@ export interface OpenedCode {
   readonly session: Session | undefined;
 }
 
+/** Gives a browser that comes to the page the cookie that it will claim a code with. */
+export function giveClaimCookie(parts: HttpParts, { request, response }: Exchange): void {
+  const isHeld = claimDigest(parts.cookies.deviceClaim(request)) !== undefined;
+  if (!isHeld && isPageOfItsOwn(request)) parts.cookies.setDeviceClaim(response, newClaimSecret());
+}
+
 /**
- * Looks a code up, and claims it for this browser if it is free and `mayClaim`.
- * @throws GatewayError `unknown_user_code`, `rate_limited`
+ * Looks a code up, and claims it for this browser if it is free and `mayClaim`. A browser must show a cookie for that, of ours
+ * or of its session: a new one may never arrive there, and the code would be lost. What a page loads by itself finds nothing,
+ * or any website could use codes and tries up.
+ * @throws GatewayError `unknown_user_code`, `rate_limited`, `malformed_request`
  */
 export async function openCode(
   parts: HttpParts,
   { request, response }: Exchange,
   { typed, mayClaim }: { readonly typed: unknown; readonly mayClaim: boolean },
 ): Promise<OpenedCode> {
+  if (!isPageOfItsOwn(request)) {
+    throw new GatewayError('malformed_request', { reason: 'no person opened it as a page' });
+  }
   const userCode = canonicalUserCode(typed);
   const held = parts.cookies.deviceClaim(request);
   const heldDigest = claimDigest(held);
   const secret = held === undefined || heldDigest === undefined ? newClaimSecret() : held;
   const session = await currentSession(parts, request);
-  const opened = await parts.limits.tryUserCode(request, async (refusal) => {
+  const isKnown = heldDigest !== undefined || session !== undefined;
+  const opened = await parts.limits.tryUserCode(request, session?.user.id, async (refusal) => {
     const digest = claimDigest(secret);
-    if (refusal !== undefined && (heldDigest === undefined || userCode === undefined)) throw refusal;
+    if (refusal !== undefined && (!isKnown || userCode === undefined)) throw refusal;
     if (userCode === undefined || digest === undefined) return undefined;
-    const claim = { userCode, claimDigest: digest };
+    const claim = { userCode, claimDigest: digest, sessionId: session?.id };
     const code = await findDeviceCode(parts.database, claim, {
       organizationId: session?.organization.id,
-      mayClaim: mayClaim && refusal === undefined,
+      mayClaim: mayClaim && isKnown && refusal === undefined,
     });
     if (refusal !== undefined && code?.isOurs !== true) throw refusal;
     return code && { claim, code, session };
   });
   if (opened === undefined) throw new GatewayError('unknown_user_code', { reason: 'no code is spelled so' });
-  if (opened.code.isOurs) parts.cookies.setDeviceClaim(response, secret);
+  const { isOurs, isFree } = opened.code;
+  if (isOurs || (isFree && mayClaim)) parts.cookies.setDeviceClaim(response, secret);
   return opened;
 }
 

@@ -15,17 +15,19 @@ import type { HttpParts } from './parts.ts';
 import { addressBlock, prefetchStatus } from './request-facts.ts';
 import { signOutForApplication } from './sign-out-routes.ts';
 
-/** Below `/oidc`. What is not here does not exist, whatever the library has. */
-const ENDPOINTS: ReadonlySet<string> = new Set([
-  '/.well-known/openid-configuration',
-  '/jwks',
-  '/auth',
-  '/device/auth',
-  '/token',
-  '/token/introspection',
-  '/token/revocation',
-  '/userinfo',
-  '/logout',
+const DOCUMENT = ['GET', 'HEAD', 'OPTIONS'];
+const FOR_FORMS = ['POST', 'OPTIONS'];
+/** Below `/oidc`, with the methods of each. What is not here does not exist, whatever the library has. */
+const ENDPOINTS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['/.well-known/openid-configuration', DOCUMENT],
+  ['/jwks', DOCUMENT],
+  ['/auth', ['GET', 'POST']],
+  ['/device/auth', FOR_FORMS],
+  ['/token', FOR_FORMS],
+  ['/token/introspection', FOR_FORMS],
+  ['/token/revocation', FOR_FORMS],
+  ['/userinfo', ['GET', 'HEAD', 'POST', 'OPTIONS']],
+  ['/logout', ['GET', 'POST']],
 ]);
 /** Where a browser comes by itself, with its session. */
 const FOR_BROWSERS: ReadonlySet<string> = new Set(['/auth', '/logout']);
@@ -35,17 +37,18 @@ const LONGEST_USER_AGENT = 200;
 
 export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
   return async (request, response, next) => {
-    if (!ENDPOINTS.has(request.path)) {
+    const allowedMethods = ENDPOINTS.get(request.path);
+    if (allowedMethods === undefined) {
       next();
       return;
     }
     const startedAtMs = arrivalMs(request);
     response.locals['route'] = `/oidc${request.path}`;
-    if (FOR_BROWSERS.has(request.path) && !(await isMeantNow(request, response))) return;
-    if (FOR_PROGRAMS.test(request.path)) await parts.limits.requireClientTries(request);
-    if (request.path === '/device/auth' && request.method === 'POST') {
-      await parts.limits.countDeviceStart(request);
+    if (!allowedMethods.includes(request.method)) {
+      throw new GatewayError('method_not_allowed', { allowedMethods });
     }
+    if (FOR_BROWSERS.has(request.path) && !(await isMeantNow(request, response))) return;
+    if (FOR_PROGRAMS.test(request.path)) await countProgram(parts, request, response);
     const session = FOR_BROWSERS.has(request.path) ? await currentSession(parts, request) : undefined;
     if (request.path === '/auth') allowSelfSubmission(response);
     const provider = await parts.provider.get();
@@ -65,6 +68,19 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
   };
 }
 
+/** @throws GatewayError `rate_limited`, which a program in a page of another origin can read as it reads the library's answers */
+async function countProgram({ limits }: HttpParts, request: Request, response: Response): Promise<void> {
+  try {
+    await limits.requireClientTries(request);
+    if (request.path === '/device/auth' && request.method === 'POST') await limits.countDeviceStart(request);
+  } catch (error) {
+    response.vary('Origin');
+    response.set('Access-Control-Allow-Origin', request.get('origin') ?? '*');
+    response.set('Access-Control-Expose-Headers', 'Retry-After');
+    throw error;
+  }
+}
+
 /**
  * Whether a browser is there to take the step: one that only looks ahead must neither get a code nor be signed out. What is not
  * meant, or comes in another way, is answered here.
@@ -73,9 +89,6 @@ async function isMeantNow(request: Request, response: Response): Promise<boolean
   if (request.method === 'POST') {
     await askAgainByGet(request, response);
     return false;
-  }
-  if (request.method !== 'GET') {
-    throw new GatewayError('method_not_allowed', { allowedMethods: ['GET', 'POST'] });
   }
   const lookingAhead = prefetchStatus(request);
   if (lookingAhead !== undefined) response.status(lookingAhead).end();

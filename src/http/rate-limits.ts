@@ -32,10 +32,12 @@ export interface RateLimits {
   countDeviceStart(request: Request): Promise<void>;
   /**
    * Looks for a user code, and counts one that is not found.
+   * @param userId of who is signed in: they are counted by themselves, and not held up by others
    * @param look is handed the refusal where there were too many: then only a code that is this browser's already may be found
    */
   tryUserCode<Found>(
     request: Request,
+    userId: string | undefined,
     look: (refusal: GatewayError | undefined) => Promise<Found | undefined>,
   ): Promise<Found | undefined>;
   /** Counts a sign-in that an unasked token restarted. @throws GatewayError `login_expired` */
@@ -87,8 +89,10 @@ export function rateLimits(enabled: boolean): RateLimits {
         limited(`devices of ${block}`, wait).with({ answersOAuth: true }),
       );
     },
-    async tryUserCode(request, look) {
-      return enabled ? userCodes.count(addressBlock(request.ip), look) : look(undefined);
+    async tryUserCode(request, userId, look) {
+      return enabled
+        ? userCodes.count({ addressBlock: addressBlock(request.ip), userId }, look)
+        : look(undefined);
     },
     async countRestart(connectionId, email) {
       const refusal = () => new GatewayError('login_expired', { reason: 'the browser keeps no cookies' });

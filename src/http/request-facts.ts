@@ -16,6 +16,11 @@ export function isNavigation(request: Request): boolean {
   return (request.get('sec-fetch-mode') ?? 'navigate') === 'navigate';
 }
 
+/** Whether it is a page of its own, and no frame in another one. Who does not say is believed to. */
+export function isPageOfItsOwn(request: Request): boolean {
+  return isNavigation(request) && (request.get('sec-fetch-dest') ?? 'document') === 'document';
+}
+
 /** Whether another site made the browser send this. */
 export function isFromAnotherSite(request: Request, publicUrl: string): boolean {
   const site = request.get('sec-fetch-site');

@@ -6,16 +6,23 @@ import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { GatewayError } from '../errors.ts';
 
 const WINDOW_SECONDS = 300;
-const UNKNOWN_OF_A_BLOCK = 5;
+const UNKNOWN_OF_ONE = 5;
 /** Many address blocks cost little: this is the limit that guessing cannot get around. */
 const UNKNOWN_OF_ALL = 1_000;
 /** What is under way is not counted yet, and must not be a way around counting. */
 const MOST_AT_ONCE = 20;
 
+/** Who tries. */
+interface Guesser {
+  readonly addressBlock: string;
+  /** Of who is signed in: an office behind one address is not held up by a neighbour, nor by all the world. */
+  readonly userId: string | undefined;
+}
+
 interface UserCodeTries {
   /** Runs a search that is told of a refusal, if there is one; finding nothing counts. */
   count<Found>(
-    block: string,
+    guesser: Guesser,
     look: (refusal: GatewayError | undefined) => Promise<Found | undefined>,
   ): Promise<Found | undefined>;
 }
@@ -24,30 +31,31 @@ interface UserCodeTries {
 export function userCodeTries(
   limited: (key: string, retryAfterSeconds: number) => GatewayError,
 ): UserCodeTries {
-  const own = new RateLimiterMemory({ points: UNKNOWN_OF_A_BLOCK, duration: WINDOW_SECONDS });
+  /** By user or else by block. */
+  const own = new RateLimiterMemory({ points: UNKNOWN_OF_ONE, duration: WINDOW_SECONDS });
   const all = new RateLimiterMemory({ points: UNKNOWN_OF_ALL, duration: WINDOW_SECONDS });
   const underWay = new Map<string, number>();
-  const refusalOf = async (block: string): Promise<GatewayError | undefined> => {
-    const [blockTries, allTries] = await Promise.all([own.get(block), all.get('all')]);
-    if (isOver(blockTries, UNKNOWN_OF_A_BLOCK))
-      return limited(`user codes of ${block}`, secondsLeft(blockTries));
+  const refusalOf = async (key: string, isAnybody: boolean): Promise<GatewayError | undefined> => {
+    const [ownTries, allTries] = await Promise.all([own.get(key), isAnybody ? all.get('all') : null]);
+    if (isOver(ownTries, UNKNOWN_OF_ONE)) return limited(`user codes of ${key}`, secondsLeft(ownTries));
     if (isOver(allTries, UNKNOWN_OF_ALL)) return limited('user codes of all together', secondsLeft(allTries));
-    if ((underWay.get(block) ?? 0) >= MOST_AT_ONCE) return limited(`user codes at once of ${block}`, 1);
+    if ((underWay.get(key) ?? 0) >= MOST_AT_ONCE) return limited(`user codes at once of ${key}`, 1);
     return undefined;
   };
   return {
-    async count(block, look) {
-      const refusal = await refusalOf(block);
+    async count({ addressBlock, userId }, look) {
+      const key = userId === undefined ? addressBlock : `user ${userId}`;
+      const refusal = await refusalOf(key, userId === undefined);
       if (refusal !== undefined) return look(refusal);
-      underWay.set(block, (underWay.get(block) ?? 0) + 1);
+      underWay.set(key, (underWay.get(key) ?? 0) + 1);
       try {
         const found = await look(undefined);
-        if (found === undefined) await Promise.all([own.penalty(block), all.penalty('all')]);
+        if (found === undefined) await Promise.all([own.penalty(key), all.penalty('all')]);
         return found;
       } finally {
-        const left = (underWay.get(block) ?? 1) - 1;
-        if (left === 0) underWay.delete(block);
-        else underWay.set(block, left);
+        const left = (underWay.get(key) ?? 1) - 1;
+        if (left === 0) underWay.delete(key);
+        else underWay.set(key, left);
       }
     },
   };

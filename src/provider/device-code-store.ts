@@ -118,6 +118,8 @@ export interface FoundDeviceCode {
   readonly state: 'pending' | 'approved' | 'denied' | 'expired';
   /** Whether this browser is the one that may decide. */
   readonly isOurs: boolean;
+  /** Whether it is pending and no browser has claimed it. */
+  readonly isFree: boolean;
   /** Whether the application is for people of the organization. */
   readonly isAllowed: boolean;
   readonly demands: DeviceDemands;
@@ -129,6 +131,7 @@ interface FoundRow {
   readonly client_id: string;
   readonly state: FoundDeviceCode['state'];
   readonly is_ours: boolean;
+  readonly is_free: boolean;
   readonly is_allowed: boolean;
   readonly demands: DeviceDemands;
   readonly address_block: string;
@@ -141,36 +144,44 @@ export interface DeviceClaim {
   readonly userCode: UserCode;
   /** Digest of the browser's secret. */
   readonly claimDigest: Buffer;
+  /** Of the live session there. */
+  readonly sessionId: string | undefined;
 }
 
 /**
- * Finds the code that a person opened or typed, and claims it for their browser if no other has: the first one decides.
+ * Finds the code that a person opened or typed, and claims it for their browser if no other has: the first one decides. It is
+ * known by its secret or, where it opens a code twice at once and has no cookie yet, by the session that claimed.
  * @param options.organizationId of the person who is signed in
  */
 export async function findDeviceCode(
   database: Database,
-  { userCode, claimDigest }: DeviceClaim,
+  { userCode, claimDigest, sessionId }: DeviceClaim,
   options: { readonly organizationId: string | undefined; readonly mayClaim: boolean },
 ): Promise<FoundDeviceCode | undefined> {
   const { rows } = await database.run((db) =>
     db.raw<{ rows: FoundRow[] }>(
-      `WITH claimed AS (
-         UPDATE device_codes SET claimed_by = CAST(:claim AS bytea)
-         WHERE user_code_digest = :userCode AND claimed_by IS NULL AND decision IS NULL AND expires_at > now()
+      `WITH code AS (
+         SELECT *, coalesce(decision, CASE WHEN expires_at <= now() THEN 'expired' ELSE 'pending' END) AS state
+         FROM device_codes WHERE user_code_digest = :userCode FOR UPDATE
+       ), claimed AS (
+         UPDATE device_codes d SET claimed_by = CAST(:claim AS bytea), claimed_session = CAST(:sessionId AS uuid)
+         FROM code WHERE d.digest = code.digest AND code.claimed_by IS NULL AND code.state = 'pending'
            AND CAST(:mayClaim AS boolean)
-         RETURNING digest
+         RETURNING d.digest
        )
-       SELECT d.client_id, d.address_block, d.user_agent, d.created_at, d.payload -> 'demands' AS demands,
-              coalesce(d.claimed_by = CAST(:claim AS bytea), false) OR EXISTS (SELECT FROM claimed) AS is_ours,
-              coalesce(d.decision, CASE WHEN d.expires_at <= now() THEN 'expired' ELSE 'pending' END) AS state,
+       SELECT d.client_id, d.address_block, d.user_agent, d.created_at, d.payload -> 'demands' AS demands, d.state,
+              coalesce(d.claimed_by = CAST(:claim AS bytea), false)
+                OR coalesce(d.claimed_session = CAST(:sessionId AS uuid), false)
+                OR EXISTS (SELECT FROM claimed) AS is_ours,
+              d.claimed_by IS NULL AND d.state = 'pending' AND NOT EXISTS (SELECT FROM claimed) AS is_free,
               NOT a.is_limited OR EXISTS (SELECT FROM application_organizations l
                                           WHERE l.client_id = a.client_id
                                             AND l.organization_id = CAST(:organizationId AS uuid)) AS is_allowed
-       FROM device_codes d JOIN applications a ON a.client_id = d.client_id AND a.disabled_at IS NULL
-       WHERE d.user_code_digest = :userCode`,
+       FROM code d JOIN applications a ON a.client_id = d.client_id AND a.disabled_at IS NULL`,
       {
         userCode: userCodeDigest(userCode),
         claim: claimDigest,
+        sessionId: sessionId ?? null,
         mayClaim: options.mayClaim,
         organizationId: options.organizationId ?? null,
       },
@@ -182,6 +193,7 @@ export async function findDeviceCode(
     clientId: row.client_id,
     state: row.state,
     isOurs: row.is_ours,
+    isFree: row.is_free,
     isAllowed: row.is_allowed,
     demands: row.demands,
     place: { addressBlock: row.address_block, userAgent: row.user_agent ?? undefined },
@@ -203,7 +215,8 @@ const DECIDED = `
   ), decided AS (
     UPDATE device_codes d SET decision = :decision
     FROM deciding s, applications a
-    WHERE d.user_code_digest = :userCode AND d.claimed_by = :claim AND d.decision IS NULL AND d.expires_at > now()
+    WHERE d.user_code_digest = :userCode AND (d.claimed_by = :claim OR d.claimed_session = s.id)
+      AND d.decision IS NULL AND d.expires_at > now()
       AND a.client_id = d.client_id AND a.disabled_at IS NULL
       AND (NOT a.is_limited OR EXISTS (SELECT FROM application_organizations l
                                        WHERE l.client_id = a.client_id AND l.organization_id = s.organization_id))

@@ -29,6 +29,8 @@ import { requestState, type RequestState } from './request-state.ts';
 /** How long the same successor is given to who repeats a refresh: two tabs, a lost answer, a retry. */
 const REFRESH_GRACE_SECONDS = 10;
 const FOREIGN_KEY_VIOLATION = '23503';
+/** Text with U+0000, as text and in JSON. */
+const NUL_REFUSED: ReadonlySet<string | undefined> = new Set(['22021', '22P05']);
 
 export function providerAdapter(database: Database, clients: ClientDirectory): (model: string) => Adapter {
   return (model) => guarded(adapterOf(model, database, clients));
@@ -37,7 +39,13 @@ export function providerAdapter(database: Database, clients: ClientDirectory): (
 function adapterOf(model: string, database: Database, clients: ClientDirectory): Partial<Adapter> {
   switch (model) {
     case 'Client':
-      return { find: (clientId) => clients.find(clientId) };
+      return {
+        find(clientId) {
+          // Every endpoint that takes parameters looks first who asks.
+          refuseNul(currentContext());
+          return clients.find(clientId);
+        },
+      };
     case 'Session':
       return sessionAdapter();
     case 'Grant':
@@ -93,12 +101,23 @@ function oauthFailure(error: unknown): unknown {
   }
   // What it should have been written under ended a moment ago.
   if (sqlState(error) === FOREIGN_KEY_VIOLATION) return new errors.InvalidGrant('the grant has ended');
+  if (NUL_REFUSED.has(sqlState(error))) return new errors.InvalidRequest('U+0000 is not text');
   return error;
+}
+
+/** PostgreSQL stores no U+0000, and no parameter has a use for it. @throws errors.InvalidRequest */
+function refuseNul(context: Context | undefined): void {
+  const values = [context?.query, context?.oidc.body].flatMap((fields) => Object.values(fields ?? {}).flat());
+  if (values.some((value) => typeof value === 'string' && value.includes('\0'))) {
+    throw new errors.InvalidRequest('U+0000 is not text');
+  }
 }
 
 interface Context {
   readonly req: IncomingMessage;
+  readonly query: Readonly<Record<string, unknown>>;
   readonly oidc: {
+    readonly body?: Readonly<Record<string, unknown>>;
     readonly route?: string;
     readonly client?: { readonly clientId: string };
     readonly entities: {

@@ -56,6 +56,10 @@ describe('the cookie of a claim', () => {
     ['absent', () => ''],
   ])('%s is as good as none', async (_what, forge) => {
     const started = await device.start();
+    // Without the session, which would do for the cookie.
+    const own = ada.cookie('device');
+    const alone = { headers: { cookie: `${own.name}=${own.value}` } };
+    expect((await open(ada, started, alone)).status).toBe(303);
     const form = formOf(await open(ada, started));
     const { name, value } = ada.cookie('session');
     const cookie = `${name}=${value}; ${forge(ada.cookie('device').value)}`;

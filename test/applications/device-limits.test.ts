@@ -14,44 +14,76 @@ const from = (address: string, more = {}) => ({ headers: { 'x-forwarded-for': ad
 describe('user codes', () => {
   let stage: Stage;
   let device: Device;
+  let company: Awaited<ReturnType<Stage['addCompany']>>;
   let ada: Visitor;
+  let anybody: Visitor;
 
   beforeAll(async () => {
     stage = await startStage({ env: { RATE_LIMITS: 'on', TRUST_PROXY: '1' } });
     device = await Device.registered(stage, 'terminal');
-    const company = await stage.addCompany();
+    company = await stage.addCompany();
     ada = await stage.signedIn(company, `ada@${company.domain}`);
+    anybody = new Visitor(stage.gateway);
   });
   afterAll(() => stage.close());
 
   const guess = (address: string, userCode = 'BCDF-GHJK') =>
-    open(ada, { user_code: userCode }, from(address));
+    open(anybody, { user_code: userCode }, from(address));
+
+  const expectTooMany = async (browser: Visitor, code: string, address: string) => {
+    const answer = await open(browser, { user_code: code }, from(address));
+    expect(answer.status).toBe(429);
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(200);
+    expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(300);
+    expect((await submit(browser, { user_code: code }, from(address))).status).toBe(429);
+  };
 
   it('P-20 after five that nobody has, the sixth is one too many, by link and by form, and so is a right one', async () => {
-    const opened = await device.start();
-    const form = formOf(await open(ada, opened, from('203.0.113.1')));
     const unopened = await device.start();
     for (let tries = 0; tries < UNKNOWN; tries += 1) {
       const answer =
-        tries % 2 === 0 ? guess('203.0.113.1') : submit(ada, { user_code: 'X' }, from('203.0.113.1'));
+        tries % 2 === 0 ? guess('203.0.113.1') : submit(anybody, { user_code: 'X' }, from('203.0.113.1'));
       expect((await answer).status).toBe(404);
     }
     for (const code of ['BCDF-GHJK', unopened.user_code, 'nonsense']) {
-      const answer = await guess('203.0.113.1', code);
-      expect(answer.status).toBe(429);
-      expect(Number(answer.headers['retry-after'])).toBeGreaterThan(200);
-      expect(Number(answer.headers['retry-after'])).toBeLessThanOrEqual(300);
-      expect((await submit(ada, { user_code: code }, from('203.0.113.1'))).status).toBe(429);
-      const decided = await submit(ada, { ...form, user_code: code, decision: 'allow' }, from('203.0.113.1'));
-      expect(decided.status).toBe(429);
+      await expectTooMany(anybody, code, '203.0.113.1');
     }
-    const problem = await open(ada, unopened, from('203.0.113.1', { accept: 'application/json' }));
+    const problem = await open(anybody, unopened, from('203.0.113.1', { accept: 'application/json' }));
     expect(JSON.parse(problem.body)).toMatchObject({ status: 429, code: 'rate_limited' });
-    // What this browser has open already is not a guess.
-    const done = await submit(ada, { ...form, decision: 'allow' }, from('203.0.113.1'));
-    expect(done.status).toBe(200);
-    // Others are not locked out, and the code was not claimed by the tries.
-    expect((await open(ada, unopened, from('203.0.113.2'))).status).toBe(200);
+    // Others are not locked out, not even behind the same address, and the code was not claimed by the tries.
+    expect((await open(new Visitor(stage.gateway), unopened, from('203.0.113.2'))).status).toBe(303);
+    expect((await open(ada, await device.start(), from('203.0.113.1'))).status).toBe(200);
+  });
+
+  it('P-20 who is signed in has five as well, wherever they are, and goes on with what is open', async () => {
+    const grace = await stage.signedIn(company, `grace@${company.domain}`);
+    const opened = await device.start();
+    const form = formOf(await open(grace, opened));
+    for (let tries = 0; tries < UNKNOWN; tries += 1) {
+      const answer = await open(grace, { user_code: 'BCDF-GHJK' }, from(`203.0.113.1${tries}`));
+      expect(answer.status).toBe(404);
+    }
+    const unopened = await device.start();
+    const again = await stage.signedIn(company, `grace@${company.domain}`);
+    for (const browser of [grace, again]) {
+      for (const code of ['BCDF-GHJK', unopened.user_code, 'nonsense']) {
+        await expectTooMany(browser, code, '203.0.113.20');
+      }
+    }
+    expect((await submit(grace, { ...form, user_code: unopened.user_code, decision: 'allow' })).status).toBe(
+      429,
+    );
+    expect((await submit(grace, { ...form, decision: 'allow' })).status).toBe(200);
+    expect((await open(ada, unopened, from('203.0.113.10'))).status).toBe(200);
+  });
+
+  it('what another site makes a browser load costs nobody a try', async () => {
+    const image = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' };
+    for (let tries = 0; tries < 2 * UNKNOWN; tries += 1) {
+      const answer = await open(anybody, { user_code: 'BCDF-GHJK' }, from('203.0.113.30', image));
+      expect(answer.status).toBe(400);
+    }
+    expect((await guess('203.0.113.30')).status).toBe(404);
   });
 
   it('P-20 many at once are no way around it', async () => {
@@ -84,6 +116,8 @@ describe('user codes', () => {
     }
     expect(statuses).toContain(404);
     expect((await guess('198.51.100.1')).status).toBe(429);
+    // Who is signed in is counted alone.
+    expect((await open(ada, await device.start(), from('198.51.100.1'))).status).toBe(200);
   });
 });
 
@@ -98,6 +132,14 @@ describe('requests for codes', () => {
       }
       const answer = await device.ask();
       expect(errorOf(answer)).toEqual([429, 'temporarily_unavailable']);
+      const page = await fetch(`${stage.gateway.url}/oidc/device/auth`, {
+        method: 'POST',
+        headers: { origin: 'http://127.0.0.1:8000' },
+        body: new URLSearchParams({ client_id: 'terminal' }),
+      });
+      expect(page.status).toBe(429);
+      expect(page.headers.get('access-control-allow-origin')).toBe('http://127.0.0.1:8000');
+      expect(page.headers.get('access-control-expose-headers')).toBe('Retry-After');
       expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0);
     } finally {
       await stage.close();

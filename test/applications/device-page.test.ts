@@ -28,10 +28,11 @@ const problemOf = ({ status, headers, body }: Answer) => ({
 const PROBLEM = 'application/problem+json; charset=utf-8';
 
 describe('the page for codes', () => {
-  it('has one field, and needs nobody signed in', async () => {
-    const page = await new Visitor(stage.gateway).send('/device', { headers: { accept: 'text/html' } });
+  it('has one field, needs nobody signed in, and gives the cookie that codes are claimed with', async () => {
+    const visitor = new Visitor(stage.gateway);
+    const page = await visitor.send('/device', { headers: { accept: 'text/html' } });
     expect(page.status).toBe(200);
-    expect(page.headers['set-cookie']).toBeUndefined();
+    expect([...visitor.cookies.keys()]).toEqual(['gatehouse-device']);
     expect(page.headers['cache-control']).toBe('no-store');
     expect(page.body).toMatch(/<form method="post" action="\/device">/);
     expect(page.body).toMatch(/<input[^>]* name="user_code"/);
@@ -105,6 +106,7 @@ describe('the page for codes', () => {
     const expected = { status: 401, type: PROBLEM, code: 'not_signed_in' };
     expect(problemOf(await open(browser, started, asProgram))).toEqual(expected);
     const form = { user_code: started.user_code, decision: 'allow' };
+    await open(browser, started);
     expect(problemOf(await submit(browser, form, asProgram))).toEqual(expected);
     const typed = await submit(ada, { user_code: (await device.start()).user_code }, asProgram);
     expect([typed.status, Object.keys(JSON.parse(typed.body) as object)]).toEqual([200, ['redirect_url']]);
@@ -206,6 +208,71 @@ describe('the page that asks', () => {
 });
 
 describe('only the browser that opened a code first', () => {
+  const claimOf = async ({ user_code: userCode }: { readonly user_code: string }) => {
+    const rows = await stage.gateway.sql<{ claimed: boolean }>(
+      `SELECT claimed_by IS NOT NULL AS claimed FROM device_codes
+       WHERE user_code_digest = sha256(convert_to('UserCode ' || $1, 'UTF8'))`,
+      [userCode.replace('-', '')],
+    );
+    return rows[0]?.claimed;
+  };
+
+  it.each([
+    ['an image', { 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' }],
+    ['a script', { 'sec-fetch-mode': 'cors', 'sec-fetch-dest': 'empty' }],
+    ['a frame', { 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' }],
+  ])('P-22 claims it: %s of another site does not', async (_what, headers) => {
+    const started = await device.start();
+    const grace = await stage.signedIn(company, `grace@${company.domain}`);
+    for (const browser of [grace, new Visitor(stage.gateway)]) {
+      const sent = { headers: { 'sec-fetch-site': 'cross-site', ...headers } };
+      expect((await open(browser, started, sent)).status).toBe(400);
+      expect(browser.cookies.has('gatehouse-device')).toBe(false);
+    }
+    expect(await claimOf(started)).toBe(false);
+    expect((await decide(ada, started, 'allow')).status).toBe(200);
+  });
+
+  it('P-22 claims it with a cookie that came back, by link and by form; who keeps none is told so', async () => {
+    const started = await device.start();
+    const link = `/device?user_code=${started.user_code}`;
+    const accept = { headers: { accept: 'text/html' } };
+    const forgetful = () => new Visitor(stage.gateway);
+    for (let look = 0; look < 3; look += 1) {
+      expect(await forgetful().send(link, accept)).toMatchObject({
+        status: 303,
+        headers: { location: `${link}&again=1` },
+      });
+      const typed = await submit(forgetful(), { user_code: started.user_code });
+      expect(typed).toMatchObject({ status: 303, headers: { location: link } });
+    }
+    const told = await forgetful().send(`${link}&again=1`, accept);
+    expect([told.status, textOf(told).includes('keeps no cookies')]).toEqual([400, true]);
+    expect(await claimOf(started)).toBe(false);
+    const browser = new Visitor(stage.gateway);
+    await submit(browser, { user_code: started.user_code });
+    expect((await browser.send(link, accept)).headers.location).toMatch(/^\/login\?/);
+    expect((await open(ada, started)).status).toBe(403);
+  });
+
+  it('P-22 opens it as often as it likes, and at once, before any cookie has arrived', async () => {
+    const started = await device.start();
+    const grace = await stage.signedIn(company, `grace@${company.domain}`);
+    const { name, value } = grace.cookie('session');
+    const first = { headers: { cookie: `${name}=${value}` } };
+    const pages = await Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        open(new Visitor(stage.gateway), started, { ...first, port: stage.ports[index % 2] ?? 0 }),
+      ),
+    );
+    expect(pages.map(({ status }) => status)).toEqual(Array(10).fill(200));
+    expect((await open(ada, started)).status).toBe(403);
+    const fields = { ...formOf(pages[0] ?? { body: '' }), decision: 'allow' };
+    expect((await submit(ada, fields)).status).toBe(403);
+    expect((await submit(new Visitor(stage.gateway), fields, first)).status).toBe(200);
+    expect(claimsOf(tokensOf(await device.poll(started)))['email']).toBe(`grace@${company.domain}`);
+  });
+
   it('P-22 may decide: every other is refused, signed in or not, on either node', async () => {
     const started = await device.start();
     const form = formOf(await open(ada, started));

@@ -88,16 +88,18 @@ export class Device {
   }
 }
 
-/** Opens the complete link of a code. */
-export function open(
+/** Opens the complete link of a code; a browser that came without a cookie comes once more with the one that it got. */
+export async function open(
   browser: Pick<Visitor, 'send'>,
   { user_code: userCode }: Pick<Started, 'user_code'>,
   options: { readonly headers?: Fields; readonly port?: number } = {},
 ): Promise<Answer> {
-  return browser.send(`/device?user_code=${encodeURIComponent(userCode)}`, {
-    ...options,
-    headers: { accept: 'text/html', ...options.headers },
-  });
+  const send = (path: string) =>
+    browser.send(path, { ...options, headers: { accept: 'text/html', ...options.headers } });
+  const path = `/device?user_code=${encodeURIComponent(userCode)}`;
+  const answer = await send(path);
+  const isAgain = answer.headers.location === `${path}&again=1`;
+  return isAgain ? send(`${path}&again=1`) : answer;
 }
 
 /** Sends a form to `/device`. */

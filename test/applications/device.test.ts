@@ -92,6 +92,28 @@ describe('a request for codes', () => {
     expect(errorOf(await device.ask(fields))).toEqual([status, error]);
   });
 
+  it.each(['GET', 'HEAD', 'PUT', 'DELETE'])('is no other method: %s', async (method) => {
+    const answer = await fetch(`${stage.gateway.url}/oidc/device/auth`, { method });
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, 'POST, OPTIONS']);
+    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'");
+  });
+
+  it.each(['nonce', 'login_hint', 'organization', 'client_id', 'scope', 'unknown'])(
+    'refuses U+0000 in %s, here and where browsers and tokens are asked for',
+    async (name) => {
+      const fields = { [name]: 'a\0b' };
+      const started = await device.ask(fields);
+      expect(errorOf(started)).toEqual([400, 'invalid_request']);
+      expect(errorOf(await device.poll({ device_code: 'x' }, fields))).toEqual([400, 'invalid_request']);
+      const query = new URLSearchParams({ client_id: 'terminal', response_type: 'code', ...fields });
+      const page = await ada.send(`/oidc/auth?${query.toString()}`, { headers: { accept: 'text/html' } });
+      expect(page.status).toBe(400);
+      const levels = stage.gateway.logLines.map((line) => (JSON.parse(line) as { level: unknown }).level);
+      expect(levels).not.toContain('error');
+      expect(levels).not.toContain(50);
+    },
+  );
+
   it('is for public applications alone, and for those that there are', async () => {
     const confidential = await stage.addApp('portal');
     const asConfidential = new Device(stage, confidential.clientId);

@@ -67,6 +67,18 @@ describeInChromium('letting a program sign in', (people) => {
     expect(await device.poll()).toBe('access_denied');
   });
 
+  it('opened twice at once in one browser, it is not lost', async () => {
+    const device = await startDevice(scene.gateway);
+    const page = await people.enter();
+    await signIn(page, scene.gateway, 'ada@acme.example');
+    const other = await page.context().newPage();
+    await Promise.all([page.goto(device.link), other.goto(device.link)]);
+    for (const tab of [page, other]) await seeHeading(tab, /^Let/);
+    await other.getByRole('button', { name: /allow/ }).click();
+    await seeHeading(other, 'Go back to the application');
+    expect(await device.poll()).toBeUndefined();
+  });
+
   it('a second browser is told where to go on; an impatient one gets what it asked for', async () => {
     const device = await startDevice(scene.gateway);
     const [first, second] = [await people.enter(), await people.enter()];

@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -117,12 +119,53 @@ describe('the terminal application', () => {
     expect(await app.ended).toMatchObject({ status: 130, stderr: 'Stopped.\n' });
   });
 
+  it('goes on after polls that are lost, and ends by itself when the code is over', async () => {
+    const faults = ['reset', '503', '429'];
+    const provider = createServer((request, response) => {
+      const answer = (status: number, body: object) => {
+        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+      };
+      const issuer = `http://${request.headers.host ?? ''}`;
+      if (request.method === 'GET') {
+        const endpoints = {
+          device_authorization_endpoint: `${issuer}/device`,
+          token_endpoint: `${issuer}/token`,
+        };
+        answer(200, { issuer, ...endpoints, jwks_uri: `${issuer}/jwks` });
+      } else if (request.url === '/device') {
+        const page = { verification_uri: issuer, verification_uri_complete: `${issuer}/?user_code=A` };
+        answer(200, { device_code: 'x', user_code: 'A', ...page, expires_in: 20, interval: 1 });
+      } else {
+        const fault = faults.shift();
+        if (fault === 'reset') request.socket.destroy();
+        // The fourth is never answered.
+        else if (fault !== undefined) answer(Number(fault), {});
+      }
+    }).listen(0, '127.0.0.1');
+    try {
+      await once(provider, 'listening');
+      const { port } = provider.address() as AddressInfo;
+      const app = startApp(['--issuer', `http://127.0.0.1:${port}`]);
+      const { status, stderr } = await app.ended;
+      expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('Nobody approved') });
+      expect(faults).toEqual([]);
+    } finally {
+      provider.closeAllConnections();
+      provider.close();
+    }
+  });
+
   it('says what is wrong', async () => {
     expect(await startApp(['--client-id', 'nobody']).ended).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('client'),
     });
     expect(await startApp(['--issuer', 'http://127.0.0.1:1/oidc']).ended).toMatchObject({ status: 1 });
+    const elsewhere = `${scene.gateway.url}/nowhere`;
+    expect(await startApp(['--issuer', elsewhere]).ended).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(`${elsewhere} did not answer as an OpenID Provider does`),
+    });
     for (const args of [['--twice'], ['--issuer', 'nowhere']]) {
       expect(await startApp(args).ended).toMatchObject({
         status: 2,
