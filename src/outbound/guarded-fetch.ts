@@ -11,7 +11,8 @@ import { currentDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 /** Largest body in bytes, after decompression. */
 const LARGEST_BODY = 256 * 1024;
 
-export type GuardedFetch = (url: string | URL, options?: RequestInit) => Promise<Response>;
+/** @param limitMs longest that this call may take, where that is not `OUTBOUND_DEADLINE_MS` */
+export type GuardedFetch = (url: string | URL, options?: RequestInit, limitMs?: number) => Promise<Response>;
 
 export interface OutboundPolicy {
   /** Whether http, loopback and private addresses may be reached. */
@@ -34,12 +35,12 @@ export function urlObjection(text: string, policy: OutboundPolicy): string | und
 
 export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
   const send = policy.fetch ?? fetch;
-  return async (target, options = {}) => {
+  return async (target, options = {}, limitMs = OUTBOUND_DEADLINE_MS) => {
     const url = String(target);
     const objection = urlObjection(url, policy);
     if (objection !== undefined)
       throw new GatewayError('identity_provider_error', { reason: `the URL ${objection}` });
-    const { signal, release } = joinedDeadline([currentDeadline(), options.signal]);
+    const { signal, release } = joinedDeadline(limitMs, [currentDeadline(), options.signal]);
     try {
       const response = await send(url, { ...options, redirect: 'manual', signal });
       return await withinLimits(response);
@@ -58,7 +59,10 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
  * A deadline of this call that ends with any of the others. Made by hand: what AbortSignal.any makes of AbortSignal.timeout
  * can be collected as garbage while a call waits for it, and the call then waits for ever (Node 20).
  */
-function joinedDeadline(others: readonly (AbortSignal | null | undefined)[]): {
+function joinedDeadline(
+  limitMs: number,
+  others: readonly (AbortSignal | null | undefined)[],
+): {
   readonly signal: AbortSignal;
   readonly release: () => void;
 } {
@@ -66,7 +70,7 @@ function joinedDeadline(others: readonly (AbortSignal | null | undefined)[]): {
   const abort = () => {
     controller.abort();
   };
-  const timer = setTimeout(abort, OUTBOUND_DEADLINE_MS);
+  const timer = setTimeout(abort, limitMs);
   for (const other of others) {
     if (other?.aborted === true) abort();
     other?.addEventListener('abort', abort);
