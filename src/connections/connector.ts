@@ -3,6 +3,7 @@
  * and ready to use. It gets values, never a web framework's request; it returns a VerifiedIdentity or throws, and runs
  * nothing before or after the flow calls it.
  */
+import type { GatewayError } from '../errors.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
 import type { SingleUse, VerifiedIdentity } from './verified-identity.ts';
 
@@ -20,10 +21,7 @@ export interface RedirectConnector {
    * @throws GatewayError `token_invalid`
    */
   readonly verifyLogoutToken?: (token: string) => Promise<EndedProviderSession>;
-  /**
-   * Asks the provider whether it still stands by a sign-in.
-   * @throws GatewayError where that stays unknown: the provider did not answer, not correctly, or that it does not accept us
-   */
+  /** Asks the provider whether it still stands by a sign-in. It is waited for longer than a request would be. */
   readonly refresh?: (signIn: FollowedSignIn) => Promise<ProviderRefresh>;
 }
 
@@ -43,7 +41,14 @@ export type ProviderRefresh =
       /** When the provider's session ends, in seconds since the epoch, if it says so. */
       readonly expiresAtSeconds: number | undefined;
     }
-  | { readonly standing: 'refused'; readonly reason: string };
+  | { readonly standing: 'refused'; readonly reason: string }
+  | {
+      /** The provider did not answer, not correctly, or that it does not accept us. */
+      readonly standing: 'unknown';
+      /** What asks the next time, where it gave another one: the one that was used may be spent. */
+      readonly refreshToken: string | undefined;
+      readonly failure: GatewayError;
+    };
 
 /** A session at a provider that is to end because ours did. */
 export interface ProviderSessionEnd {

@@ -45,25 +45,30 @@ export async function checkFollowedSession(parts: CheckParts, session: FollowedS
     await forgetRefreshToken(database, session);
     return;
   }
-  let answer: ProviderRefresh;
-  try {
-    answer = await askProvider(parts, connection, session);
-  } catch (error) {
-    parts.onFault(error, { sessionId: session.id, connectionId: session.connectionId });
-    await persistently(parts, () => postponeCheck(database, session, everySeconds));
-    await tellOnce(parts, session, error);
-    return;
+  const answer = await askProvider(parts, connection, session).catch(notAsked);
+  const seal = (refreshToken: string) =>
+    parts.secrets.seal('refresh-token', refreshTokenPlace(session), refreshToken);
+  switch (answer.standing) {
+    case 'good': {
+      const { expiresAtSeconds, refreshToken } = answer;
+      const next = { sealedRefreshToken: seal(refreshToken), everySeconds, expiresAtSeconds };
+      return persistently(parts, () => keepFollowedSession(database, session, next));
+    }
+    case 'refused':
+      return persistently(parts, () => endFollowedSession(database, session, answer.reason));
+    case 'unknown': {
+      const { failure, refreshToken } = answer;
+      parts.onFault(failure, { sessionId: session.id, connectionId: session.connectionId });
+      const sealedRefreshToken = refreshToken === undefined ? undefined : seal(refreshToken);
+      const next = { sealedRefreshToken, everySeconds };
+      await persistently(parts, () => postponeCheck(database, session, next));
+      await tellOnce(parts, session, failure);
+    }
   }
-  if (answer.standing === 'refused') {
-    const { reason } = answer;
-    await persistently(parts, () => endFollowedSession(database, session, reason));
-    return;
-  }
-  const { expiresAtSeconds, refreshToken } = answer;
-  const sealedRefreshToken = parts.secrets.seal('refresh-token', refreshTokenPlace(session), refreshToken);
-  const next = { sealedRefreshToken, everySeconds, expiresAtSeconds };
-  await persistently(parts, () => keepFollowedSession(database, session, next));
 }
+
+/** The token was shown to nobody. */
+const notAsked = (failure: unknown) => ({ standing: 'unknown', refreshToken: undefined, failure }) as const;
 
 async function askProvider(
   { secrets, connectors }: LoginParts,
@@ -77,8 +82,8 @@ async function askProvider(
   }
   const { refresh } = await withinDeadline(() => connectors.open(connection));
   if (refresh === undefined) throw new Error(`connections of the kind ${connection.kind} cannot be followed`);
-  // With a deadline of its own: what is broken off may have cost the token.
-  return withinDeadline(() => refresh({ ...session, refreshToken }));
+  // Each call of it has a limit of its own, and it is not broken off between two: that may cost the token.
+  return refresh({ ...session, refreshToken });
 }
 
 const WRITE_AGAIN_MS = 500;

@@ -5,7 +5,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { GatewayError } from '../errors.ts';
 
-/** Longest that one call, or all calls of one request, may take. */
+/** Longest that one call, or all calls of one request, may take: somebody waits for it. */
 export const OUTBOUND_DEADLINE_MS = 4_800;
 
 const deadlines = new AsyncLocalStorage<AbortSignal>();

@@ -16,7 +16,8 @@ import { openResolver, type Resolver } from './resolver.ts';
 /** Largest body in bytes, after decompression. */
 const LARGEST_BODY = 256 * 1024;
 
-export type GuardedFetch = (url: string | URL, options?: RequestInit) => Promise<Response>;
+/** @param limitMs longest that this call may take, where that is not `OUTBOUND_DEADLINE_MS` */
+export type GuardedFetch = (url: string | URL, options?: RequestInit, limitMs?: number) => Promise<Response>;
 
 export interface OutboundPolicy {
   /** Whether http, loopback and private addresses may be reached. */
@@ -49,34 +50,22 @@ export function urlObjection(text: string, policy: OutboundPolicy): string | und
 /** Of remote shells, mail, directories, databases and the like: whoever answers there does not speak HTTP, and might obey. */
 const FORBIDDEN_PORTS: ReadonlySet<string> = new Set(
   [
-    ...[
-      1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104,
-      109, 110,
-    ],
-    ...[
-      111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 445, 465, 512, 513, 514, 515, 526,
-      530, 531,
-    ],
-    ...[
-      532, 540, 548, 554, 556, 563, 587, 601, 636, 873, 989, 990, 993, 995, 1433, 1521, 1719, 1720, 1723,
-      2049, 2375,
-    ],
-    ...[
-      2376, 2379, 2380, 3306, 3389, 3659, 4045, 4190, 5060, 5061, 5432, 5433, 5672, 5900, 5984, 6000, 6379,
-      6566, 6665,
-    ],
-    ...[6666, 6667, 6668, 6669, 6679, 6697, 9042, 9092, 9200, 9300, 10080, 11211, 27017, 50000],
-  ].map(String),
+    '1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115',
+    '117 119 123 135 137 139 143 161 179 389 427 445 465 512 513 514 515 526 530 531 532 540 548 554 556',
+    '563 587 601 636 873 989 990 993 995 1433 1521 1719 1720 1723 2049 2375 2376 2379 2380 3306 3389 3659',
+    '4045 4190 5060 5061 5432 5433 5672 5900 5984 6000 6379 6566 6665 6666 6667 6668 6669 6679 6697 9042',
+    '9092 9200 9300 10080 11211 27017 50000',
+  ].flatMap((ports) => ports.split(' ')),
 );
 
 export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
   const send = policy.fetch ?? sender(policy.resolver ?? openResolver(policy));
-  return async (target, options = {}) => {
+  return async (target, options = {}, limitMs = OUTBOUND_DEADLINE_MS) => {
     const url = String(target);
     const objection = urlObjection(url, policy);
     if (objection !== undefined)
       throw new GatewayError('identity_provider_error', { reason: `the URL ${objection}` });
-    const { signal, release } = joinedDeadline([currentDeadline(), options.signal]);
+    const { signal, release } = joinedDeadline(limitMs, [currentDeadline(), options.signal]);
     try {
       const response = await send(url, { ...options, redirect: 'manual', signal });
       return await withinLimits(response);
@@ -107,7 +96,10 @@ function sender({ lookup }: Resolver): typeof fetch {
  * A deadline of this call that ends with any of the others. Made by hand: what AbortSignal.any makes of AbortSignal.timeout
  * can be collected as garbage while a call waits for it, and the call then waits for ever (Node 20).
  */
-function joinedDeadline(others: readonly (AbortSignal | null | undefined)[]): {
+function joinedDeadline(
+  limitMs: number,
+  others: readonly (AbortSignal | null | undefined)[],
+): {
   readonly signal: AbortSignal;
   readonly release: () => void;
 } {
@@ -115,7 +107,7 @@ function joinedDeadline(others: readonly (AbortSignal | null | undefined)[]): {
   const abort = () => {
     controller.abort();
   };
-  const timer = setTimeout(abort, OUTBOUND_DEADLINE_MS);
+  const timer = setTimeout(abort, limitMs);
   for (const other of others) {
     if (other?.aborted === true) abort();
     other?.addEventListener('abort', abort);

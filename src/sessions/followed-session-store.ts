@@ -29,10 +29,10 @@ interface FollowedRow {
 }
 
 /**
- * Longer than asking and writing down the answer take. Who dies in between leaves the session to others, who use the old
+ * Longer than asking (30 seconds) and writing down the answer (50) take. Who dies in between leaves the session to others, who use the old
  * token: where the provider had given a new one by then, it refuses, and the person signs in again.
  */
-const LEASE_SECONDS = 60;
+const LEASE_SECONDS = 90;
 
 /** Sessions looked through for one's turn: those of one slow provider must not keep the others' from it. */
 const MOST_LOOKED_THROUGH = 1_000;
@@ -148,17 +148,22 @@ const FROM_NOW = 'now() + make_interval(secs => CAST(? AS float8) * (0.9 + 0.1 *
 export async function postponeCheck(
   database: Database,
   session: FollowedSession,
-  everySeconds: number,
+  next: {
+    /** Takes the place of the one that was used, if the provider gave one. */
+    readonly sealedRefreshToken: string | undefined;
+    readonly everySeconds: number;
+  },
 ): Promise<void> {
   await database.run((db) =>
     db('sessions')
       .where(same(session))
       .update({
+        sealed_refresh_token: next.sealedRefreshToken ?? session.sealedRefreshToken,
         check_failures: db.raw('check_failures + 1'),
         next_check_at: db.raw(
           `now() + make_interval(secs => least(CAST(? AS float8), 10 * power(2, least(check_failures, 20)))
                                          * (0.75 + 0.25 * random()))`,
-          [everySeconds],
+          [next.everySeconds],
         ),
       }),
   );

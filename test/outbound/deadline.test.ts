@@ -106,6 +106,19 @@ describe('F-19 X-12 when the other side does not answer', () => {
     }
   });
 
+  it('a call may have a limit of its own, and no longer than the deadline that it is under', async () => {
+    const hang = (limitMs: number) => fetchIt(`${origin}/hang`, {}, limitMs);
+    const [less, more, under] = await Promise.all([
+      failure(() => hang(300)),
+      failure(() => hang(OUTBOUND_DEADLINE_MS + 1_000)),
+      failure(() => withinDeadline(() => hang(OUTBOUND_DEADLINE_MS + 1_000))),
+    ]);
+    for (const { code } of [less, more, under]) expect(code).toBe(TIMEOUT);
+    expect(less.afterMs).toBeLessThan(OUTBOUND_DEADLINE_MS);
+    expect(more.afterMs).toBeGreaterThan(OUTBOUND_DEADLINE_MS + 900);
+    expect(under.afterMs).toBeLessThan(5_000);
+  });
+
   it('a call ends in time though the garbage is collected meanwhile', async () => {
     setFlagsFromString('--expose-gc');
     const collectGarbage = runInNewContext('gc') as () => void;

@@ -243,12 +243,16 @@ export function idToken(
 }
 
 /** Asks until there is an answer. */
-export async function until<Found>(what: string, find: () => Promise<Found | undefined>): Promise<Found> {
-  const giveUpAtMs = performance.now() + 15_000;
+export async function until<Found>(
+  what: string,
+  find: () => Promise<Found | undefined>,
+  seconds = 15,
+): Promise<Found> {
+  const giveUpAtMs = performance.now() + seconds * 1_000;
   for (;;) {
     const found = await find();
     if (found !== undefined) return found;
-    if (performance.now() > giveUpAtMs) throw new Error(`not ${what} in 15 seconds`);
+    if (performance.now() > giveUpAtMs) throw new Error(`not ${what} in ${seconds} seconds`);
     await sleep(20);
   }
 }

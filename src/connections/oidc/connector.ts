@@ -63,13 +63,8 @@ export async function openOidcConnector(
         keys,
         nowSeconds: context.now() / 1000,
       }),
-    async refresh(signIn) {
-      try {
-        return await refreshSignIn({ settings: connection.settings, config, now: context.now }, signIn);
-      } catch (error) {
-        throw withSkew(providerFailure(error), clock);
-      }
-    },
+    refresh: (signIn) =>
+      refreshSignIn({ settings: connection.settings, config, clock, now: context.now }, signIn),
   };
 }
 

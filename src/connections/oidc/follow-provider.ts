@@ -6,6 +6,9 @@ import * as client from 'openid-client';
 import { GatewayError } from '../../errors.ts';
 import type { FollowedSignIn, ProviderRefresh } from '../connector.ts';
 import { requireStrictIdToken, sessionExpiry } from './id-token-rules.ts';
+import { withSkew, type ProviderClock } from './provider-clock.ts';
+import { providerFailure } from './provider-failure.ts';
+import { withRefreshAnswer } from './refresh-answer.ts';
 import type { OidcSettings } from './settings.ts';
 
 const OFFLINE_ACCESS = 'offline_access';
@@ -67,18 +70,33 @@ const REFUSALS: ReadonlySet<string> = new Set([
 interface Opened {
   readonly settings: OidcSettings;
   readonly config: client.Configuration;
+  readonly clock: ProviderClock;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
 
 /**
- * Uses a refresh token.
- * @throws GatewayError where nothing follows from what happened
+ * Uses a refresh token. An ID token that cannot be verified now says nothing of the person, neither good nor bad; the refresh
+ * token that came with it is the next one all the same.
  */
 export async function refreshSignIn(opened: Opened, signIn: FollowedSignIn): Promise<ProviderRefresh> {
-  const { settings, config, now } = opened;
   // What one provider gave is shown to no other.
-  if (signIn.issuer !== settings.issuer) return refused('the connection has another provider now');
+  if (signIn.issuer !== opened.settings.issuer) return refused('the connection has another provider now');
+  return withRefreshAnswer(async (answer) => {
+    try {
+      return await standingOf(opened, signIn);
+    } catch (error) {
+      const failure = withSkew(providerFailure(error), opened.clock);
+      return { standing: 'unknown', refreshToken: answer.refreshToken, failure };
+    }
+  });
+}
+
+/** @throws whatever it is that nothing follows from */
+async function standingOf(
+  { settings, config, now }: Opened,
+  signIn: FollowedSignIn,
+): Promise<ProviderRefresh> {
   const tokens = await grantOf(config, signIn.refreshToken);
   if (typeof tokens === 'string') return refused(`the token endpoint answered ${tokens}`);
   const claims = tokens.claims();

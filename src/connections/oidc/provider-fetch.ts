@@ -9,6 +9,10 @@ import { jsonAnswer } from './json-answer.ts';
 import type { ProviderClock } from './provider-clock.ts';
 import type { ProviderKeys } from './provider-keys.ts';
 import type { ProviderMetadata } from './provider-metadata.ts';
+import { noteRefreshToken } from './refresh-answer.ts';
+
+/** Nobody waits for a refresh, and an answer that is not waited for may have cost the token that was shown. */
+const REFRESH_LIMIT_MS = 20_000;
 
 const refuse = (reason: string): never => {
   throw new GatewayError('identity_provider_error', { reason });
@@ -22,9 +26,10 @@ export function providerFetch(
   return async (target, options) => {
     const url = String(target);
     if (url === metadata.jwks_uri) return Response.json(await keys.current());
-    const response = await fetch(url, options);
+    const isForRefresh = url === metadata.token_endpoint && isRefresh(options);
+    const response = await fetch(url, options, isForRefresh ? REFRESH_LIMIT_MS : undefined);
     clock.note(response);
-    if (url === metadata.token_endpoint) return tokenAnswer(response, isRefresh(options));
+    if (url === metadata.token_endpoint) return tokenAnswer(response, isForRefresh);
     return Response.json(await jsonAnswer('userinfo', response));
   };
 }
@@ -51,6 +56,7 @@ async function tokenAnswer(response: Response, isForRefresh: boolean): Promise<R
   const tokens = await jsonAnswer('the token endpoint', response);
   if (member(tokens, 'error') !== undefined)
     refuse('the token endpoint answered with status 200 and an error');
+  if (isForRefresh) noteRefreshToken(member(tokens, 'refresh_token'));
   const type = member(tokens, 'token_type');
   if (typeof type !== 'string' || type.toLowerCase() !== 'bearer') refuse('the token type is not Bearer');
   for (const name of isForRefresh ? ['access_token'] : ['access_token', 'id_token']) {
