@@ -21,6 +21,7 @@ const FORGED = {
   'x-auth-email': 'root@evil.example',
   'x-auth-uid': 'root',
   x_auth_request_user: 'root',
+  'x.auth.request.user': 'root',
 };
 
 export function describeProtected(kind: ProxyKind): void {
