@@ -4,10 +4,8 @@
  */
 import { createLocalJWKSet, errors, importJWK, jwtVerify, SignJWT, type JWTPayload } from 'jose';
 import type { ChangeFeed } from '../database/change-feed.ts';
-import { fedMemory } from '../database/fed-memory.ts';
 import { GatewayError } from '../errors.ts';
-import { readSigningKeys, type SigningKeySource } from './current-provider.ts';
-import { nextKeyChangeMs } from './signing-key-store.ts';
+import { signingKeysInMemory, type SigningKeySource } from './signing-keys-in-memory.ts';
 import type { SigningKey } from './signing-key.ts';
 
 export interface GatewayTokens {
@@ -28,28 +26,20 @@ export interface GatewayTokenParts extends SigningKeySource {
 
 export function gatewayTokens(parts: GatewayTokenParts): GatewayTokens {
   const issuer = `${parts.publicUrl}/oidc`;
-  const memory = fedMemory({
-    feed: parts.feed,
-    tables: ['signing_keys'],
-    isWhole: true,
-    most: 1,
-    read: async () => {
-      const changesInMs = await nextKeyChangeMs(parts.database);
-      const keys = await readSigningKeys(parts);
-      return { signer: await signerOf(keys), published: publishedSet(keys), changesInMs };
-    },
-    ttlMs: ({ changesInMs }) => changesInMs,
-  });
+  const current = signingKeysInMemory(parts, parts.feed, async (keys) => ({
+    signer: await signerOf(keys),
+    published: publishedSet(keys),
+  }));
   return {
     async sign(typ, claims, ttlSeconds) {
-      const { kid, key } = (await memory.get('')).signer;
+      const { kid, key } = (await current()).signer;
       const now = Math.floor(Date.now() / 1000);
       return new SignJWT({ ...claims, iss: issuer, iat: now, exp: now + Math.floor(ttlSeconds) })
         .setProtectedHeader({ alg: 'ES256', typ, kid })
         .sign(key);
     },
     async verify(typ, token) {
-      const { published } = await memory.get('');
+      const { published } = await current();
       try {
         return (await jwtVerify(token, published, { typ, issuer, requiredClaims: ['exp', 'sub', 'aud'] }))
           .payload;

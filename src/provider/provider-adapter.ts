@@ -17,10 +17,10 @@ import {
   redeemToken,
   repeatRefresh,
   revokeGrant,
-  useClientAssertion,
   type FoundGrantToken,
   type GrantTokenKind,
 } from './grant-store.ts';
+import { useClientAssertion } from './client-assertion-store.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { deviceCodeRoom } from './device-code-room.ts';
 import { grantPayload } from './grant-payload.ts';
@@ -203,7 +203,8 @@ export async function saveIssue(database: Database, { used, tokens }: RequestSta
     if (used.kind !== 'RefreshToken') throw new errors.InvalidGrant('the code was used already');
     const repeat = { tokens, graceSeconds: REFRESH_GRACE_SECONDS };
     if (await repeatRefresh(database, used.value, repeat)) return;
-    for (const { grantId } of tokens) await endReplayedGrant(database, grantId);
+    const [issued] = tokens;
+    if (issued !== undefined) await endReplayedGrant(database, issued.grantId);
     throw new errors.InvalidGrant('refresh token already used');
   } catch (error) {
     throw oauthFailure(error);

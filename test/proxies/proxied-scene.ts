@@ -6,8 +6,8 @@ import { authorizationsApi } from '../../scripts/example-api/authorizations-api.
 import { send, type Answer, type RequestOptions } from '../attacks/refusal.ts';
 import { registerHost } from '../hosts/guest.ts';
 import { addCompany, type Company } from '../http/visitor.ts';
-import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';
-import { freePort, startReverseProxy, type ProxyKind } from './reverse-proxy.ts';
+import { freePort, startTestGateway, type TestGateway } from '../support/test-gateway.ts';
+import { startReverseProxy, type ProxyKind } from './reverse-proxy.ts';
 
 export const RESOURCE = 'https://api.vendor.example/';
 
