@@ -13,11 +13,22 @@ import { currentDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 import { isPublicAddress } from './public-address.ts';
 import { openResolver, type Resolver } from './resolver.ts';
 
-/** Largest body in bytes, after decompression. */
-const LARGEST_BODY = 256 * 1024;
+/** Largest body in KiB, after decompression. */
+const LARGEST_BODY_KIB = 256;
 
-/** @param limitMs longest that this call may take, where that is not `OUTBOUND_DEADLINE_MS` */
-export type GuardedFetch = (url: string | URL, options?: RequestInit, limitMs?: number) => Promise<Response>;
+/** Limits of one call, where they are not those of all. */
+export interface CallLimits {
+  /** Longest that the call may take; `OUTBOUND_DEADLINE_MS` otherwise. */
+  readonly limitMs?: number | undefined;
+  /** Largest body, after decompression. */
+  readonly largestKib?: number;
+}
+
+export type GuardedFetch = (
+  url: string | URL,
+  options?: RequestInit,
+  limits?: CallLimits,
+) => Promise<Response>;
 
 export interface OutboundPolicy {
   /** Whether http, loopback and private addresses may be reached. */
@@ -58,15 +69,18 @@ const FORBIDDEN_PORTS: ReadonlySet<string> = new Set(
 
 export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
   const send = policy.fetch ?? sender(policy.resolver ?? openResolver(policy));
-  return async (target, options = {}, limitMs = OUTBOUND_DEADLINE_MS) => {
+  return async (target, options = {}, limits = {}) => {
     const url = String(target);
     const objection = urlObjection(url, policy);
     if (objection !== undefined)
       throw new GatewayError('identity_provider_error', { reason: `the URL ${objection}` });
-    const { signal, release } = joinedDeadline(limitMs, [currentDeadline(), options.signal]);
+    const { signal, release } = joinedDeadline(limits.limitMs ?? OUTBOUND_DEADLINE_MS, [
+      currentDeadline(),
+      options.signal,
+    ]);
     try {
       const response = await send(url, { ...options, redirect: 'manual', signal });
-      return await withinLimits(response);
+      return await withinLimits(response, limits.largestKib ?? LARGEST_BODY_KIB);
     } catch (error) {
       const ours = findGatewayError(error);
       if (ours !== undefined) throw ours;
@@ -118,7 +132,7 @@ function joinedDeadline(
 }
 
 /** The response with its body read whole, so that the deadline and the limit cover it. */
-async function withinLimits(response: Response): Promise<Response> {
+async function withinLimits(response: Response, largestKib: number): Promise<Response> {
   const refuse = async (reason: string): Promise<never> => {
     await response.body?.cancel().catch(() => undefined);
     throw new GatewayError('identity_provider_error', { reason });
@@ -135,9 +149,10 @@ async function withinLimits(response: Response): Promise<Response> {
     const reader = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       size += part.value.byteLength;
-      if (size > LARGEST_BODY) {
+      if (size > largestKib * 1024) {
         await reader.cancel().catch(() => undefined);
-        throw new GatewayError('identity_provider_error', { reason: 'the answer is larger than 256 KiB' });
+        const reason = `the answer is larger than ${largestKib} KiB`;
+        throw new GatewayError('identity_provider_error', { reason });
       }
       chunks.push(part.value);
     }

@@ -1,6 +1,6 @@
 /** How long a provider's keys are kept: one fetch for all who need them at once, and no bad document in place of a good one. */
 import { afterEach, describe, expect, it, jest } from '@jest/globals';
-import { providerKeys } from '../../src/connections/oidc/provider-keys.ts';
+import { providerKeys } from '../../src/connections/provider-keys.ts';
 import { GatewayError } from '../../src/errors.ts';
 
 const HOUR_MS = 60 * 60 * 1000;

@@ -107,7 +107,7 @@ describe('F-19 X-12 when the other side does not answer', () => {
   });
 
   it('a call may have a limit of its own, and no longer than the deadline that it is under', async () => {
-    const hang = (limitMs: number) => fetchIt(`${origin}/hang`, {}, limitMs);
+    const hang = (limitMs: number) => fetchIt(`${origin}/hang`, {}, { limitMs });
     const [less, more, under] = await Promise.all([
       failure(() => hang(300)),
       failure(() => hang(OUTBOUND_DEADLINE_MS + 1_000)),

@@ -29,7 +29,7 @@ import { endpointOrigins, fetchProviderMetadata } from './provider-metadata.ts';
 import { providerClock, withSkew, type ProviderClock } from './provider-clock.ts';
 import { providerFailure } from './provider-failure.ts';
 import { providerFetch } from './provider-fetch.ts';
-import { providerKeys, type ProviderKeys } from './provider-keys.ts';
+import { providerKeys, type ProviderKeys } from '../provider-keys.ts';
 
 type OidcConnection = ConnectionOf<'oidc'>;
 

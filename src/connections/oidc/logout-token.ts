@@ -8,7 +8,7 @@ import { GatewayError } from '../../errors.ts';
 import { parseJsonObject } from '../../strict-json.ts';
 import type { EndedProviderSession } from '../connector.ts';
 import { CLOCK_TOLERANCE_SECONDS } from './id-token-rules.ts';
-import type { ProviderKeys } from './provider-keys.ts';
+import type { ProviderKeys } from '../provider-keys.ts';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 const LONGEST_TOKEN = 16 * 1024;

@@ -5,9 +5,9 @@
 import { GatewayError } from '../../errors.ts';
 import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
 import { member, parseJsonObject } from '../../strict-json.ts';
-import { jsonAnswer } from './json-answer.ts';
+import { jsonAnswer } from '../../outbound/json-answer.ts';
 import type { ProviderClock } from './provider-clock.ts';
-import type { ProviderKeys } from './provider-keys.ts';
+import type { ProviderKeys } from '../provider-keys.ts';
 import type { ProviderMetadata } from './provider-metadata.ts';
 import { noteRefreshToken } from './refresh-answer.ts';
 
@@ -27,7 +27,7 @@ export function providerFetch(
     const url = String(target);
     if (url === metadata.jwks_uri) return Response.json(await keys.current());
     const isForRefresh = url === metadata.token_endpoint && isRefresh(options);
-    const response = await fetch(url, options, isForRefresh ? REFRESH_LIMIT_MS : undefined);
+    const response = await fetch(url, options, isForRefresh ? { limitMs: REFRESH_LIMIT_MS } : {});
     clock.note(response);
     if (url === metadata.token_endpoint) return tokenAnswer(response, isForRefresh);
     return Response.json(await jsonAnswer('userinfo', response));

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { GatewayError } from '../../errors.ts';
 import { urlObjection, type GuardedFetch, type OutboundPolicy } from '../../outbound/guarded-fetch.ts';
-import { jsonAnswer } from './json-answer.ts';
+import { jsonAnswer } from '../../outbound/json-answer.ts';
 
 const WELL_KNOWN = '/.well-known/openid-configuration';
 

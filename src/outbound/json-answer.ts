@@ -1,6 +1,6 @@
 /** One JSON object from an endpoint of a provider, or a failure that names the endpoint. */
-import { GatewayError } from '../../errors.ts';
-import { parseJsonObject, type JsonObject } from '../../strict-json.ts';
+import { GatewayError } from '../errors.ts';
+import { parseJsonObject, type JsonObject } from '../strict-json.ts';
 
 const JSON_TYPE = /^application\/(?:[\w.+-]+\+)?json\s*(?:;|$)/i;
 

@@ -4,9 +4,9 @@
  *
  * How often they are fetched is openid-client's: after five minutes, or for an unknown `kid` after one.
  */
-import { findGatewayError, GatewayError } from '../../errors.ts';
-import { member, type JsonObject } from '../../strict-json.ts';
-import { jsonAnswer } from './json-answer.ts';
+import { findGatewayError, GatewayError } from '../errors.ts';
+import { member, type JsonObject } from '../strict-json.ts';
+import { jsonAnswer } from '../outbound/json-answer.ts';
 
 const STALE_AFTER_MS = 24 * 60 * 60 * 1000;
 const MOST_KEYS = 100;
