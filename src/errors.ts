@@ -45,7 +45,7 @@ export interface FailureContext {
   readonly connectionId?: string;
   readonly userId?: string;
   /** Canonical address or domain concerned, once it is known to be well-formed. */
-  readonly email?: string;
+  readonly email?: string | undefined;
   readonly clientId?: string;
   /** The login transaction that this failure ends: it is spent together with the audit event. */
   readonly spentTransaction?: {

@@ -177,6 +177,13 @@ export async function deleteApplication(
 ): Promise<void> {
   await database.transaction(async (db) => {
     await db('applications').where({ client_id: clientId }).delete();
+    // Whoever is registered under this name one day inherits nothing.
+    await db.raw(
+      `UPDATE connections SET settings = jsonb_set(settings, '{applications}', (settings -> 'applications') - :clientId),
+                              revision = revision + 1, updated_at = now()
+       WHERE jsonb_exists(settings -> 'applications', :clientId)`,
+      { clientId },
+    );
     await insertAuditEvent(db, { action: 'application.removed', clientId, actor });
   });
 }

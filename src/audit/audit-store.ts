@@ -56,12 +56,8 @@ export interface SpentTransaction {
 export async function recordLoginFailure(
   database: Database,
   event: AuditEvent & { readonly code: FailureCode },
-  spent: SpentTransaction | undefined,
+  spent: SpentTransaction,
 ): Promise<boolean> {
-  if (spent === undefined) {
-    await database.run((db) => insertAuditEvent(db, event));
-    return true;
-  }
   const { rows } = await database.run((db) =>
     db.raw<{ rows: { first: boolean }[] }>(
       `WITH spent AS (

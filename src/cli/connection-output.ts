@@ -1,6 +1,6 @@
 /** A connection as commands print it: what is stored, without a secret, and the addresses that its customer needs. */
 import { listAuditEvents } from '../audit/audit-store.ts';
-import type { Connection } from '../connections/connection.ts';
+import type { Connection, ConnectionOf, TokenConnection } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import type { Database } from '../database/database.ts';
 import { formatDuration } from '../duration.ts';
@@ -16,7 +16,6 @@ export async function connectionDocument(
   connection: Connection,
 ): Promise<ConnectionDocument> {
   const organization = await findOrganization(database, connection.organizationId);
-  const domains = await listDomains(database, connection.organizationId);
   const common = {
     id: connection.id,
     organization: organization?.slug ?? null,
@@ -25,42 +24,94 @@ export async function connectionDocument(
     revision: connection.revision,
     created_at: connection.createdAt.toISOString(),
     last_failure: await lastFailure(database, connection),
-    entry_url: organization === undefined ? null : `${config.publicUrl}/sso/${organization.slug}`,
   };
-  if (connection.kind === 'oidc') {
-    const { settings } = connection;
-    return {
-      ...common,
-      discovery_url: settings.discoveryUrl,
-      issuer: settings.issuer,
-      client_id: settings.clientId,
-      client_auth: settings.clientAuth,
-      scope: settings.scope,
-      email_claim: settings.emailClaim,
-      endpoint_origins: settings.endpointOrigins,
-      logout_returns: settings.logoutReturns,
-      max_age: settings.maxAgeSeconds ?? null,
-      required_acr: settings.requiredAcr ?? null,
-      required_amr: settings.requiredAmr ?? null,
-      follow_provider: settings.followSeconds === undefined ? null : formatDuration(settings.followSeconds),
-      follow_consent: settings.followSeconds === undefined ? null : settings.followConsent,
-      redirect_uri: config.publicUrl + connectionKinds.oidc.callbackPath(connection, UNUSED),
-      post_logout_redirect_uri: `${config.publicUrl}/logout/done`,
-      backchannel_logout_uri: `${config.publicUrl}/sso/oidc/${connection.id}/backchannel-logout`,
-    };
+  const entryUrl = organization === undefined ? null : `${config.publicUrl}/sso/${organization.slug}`;
+  switch (connection.kind) {
+    case 'oidc':
+      return { ...common, entry_url: entryUrl, ...oidcDocument(config.publicUrl, connection) };
+    case 'jwt-callback': {
+      const domains = await listDomains(database, connection.organizationId);
+      const urls = domains
+        .filter(({ verifiedAt }) => verifiedAt !== undefined)
+        .map(({ name }) => config.publicUrl + connectionKinds['jwt-callback'].callbackPath(connection, name));
+      return { ...common, entry_url: entryUrl, ...callbackDocument(connection, urls) };
+    }
+    case 'id-token':
+      return { ...common, ...idTokenDocument(connection), ...exchangeDocument(config.publicUrl, connection) };
+    case 'opaque-token':
+      return {
+        ...common,
+        ...opaqueTokenDocument(connection),
+        ...exchangeDocument(config.publicUrl, connection),
+      };
   }
+}
+
+function oidcDocument(publicUrl: string, connection: ConnectionOf<'oidc'>): ConnectionDocument {
   const { settings } = connection;
-  const urls = domains
-    .filter(({ verifiedAt }) => verifiedAt !== undefined)
-    .map(({ name }) => config.publicUrl + connectionKinds['jwt-callback'].callbackPath(connection, name));
   return {
-    ...common,
+    discovery_url: settings.discoveryUrl,
+    issuer: settings.issuer,
+    client_id: settings.clientId,
+    client_auth: settings.clientAuth,
+    scope: settings.scope,
+    email_claim: settings.emailClaim,
+    endpoint_origins: settings.endpointOrigins,
+    logout_returns: settings.logoutReturns,
+    max_age: settings.maxAgeSeconds ?? null,
+    required_acr: settings.requiredAcr ?? null,
+    required_amr: settings.requiredAmr ?? null,
+    follow_provider: settings.followSeconds === undefined ? null : formatDuration(settings.followSeconds),
+    follow_consent: settings.followSeconds === undefined ? null : settings.followConsent,
+    redirect_uri: publicUrl + connectionKinds.oidc.callbackPath(connection, UNUSED),
+    post_logout_redirect_uri: `${publicUrl}/logout/done`,
+    backchannel_logout_uri: `${publicUrl}/sso/oidc/${connection.id}/backchannel-logout`,
+  };
+}
+
+function callbackDocument(
+  { settings }: ConnectionOf<'jwt-callback'>,
+  urls: readonly string[],
+): ConnectionDocument {
+  return {
     login_url: settings.loginUrl,
     issuer: settings.issuer ?? null,
     audience: settings.audience ?? null,
     keys: settings.keys.map((key) => ({ id: key.keyId, added_at: key.addedAt })),
     callback_url: urls[0] ?? null,
     callback_urls: urls,
+  };
+}
+
+function idTokenDocument({ settings }: ConnectionOf<'id-token'>): ConnectionDocument {
+  return {
+    jwks_uri: settings.jwksUri,
+    issuer: settings.issuer,
+    audience: settings.audience,
+    match: settings.match,
+    trust_email: settings.trustsEmail,
+  };
+}
+
+function opaqueTokenDocument({ settings }: ConnectionOf<'opaque-token'>): ConnectionDocument {
+  const { tokenIn } = settings;
+  return {
+    verify_url: settings.verifyUrl,
+    verify_method: settings.method,
+    token_in: 'name' in tokenIn ? `${tokenIn.place}:${tokenIn.name}` : tokenIn.place,
+    map: settings.map,
+    require: Object.fromEntries(settings.require.map(({ path, value }) => [path, value])),
+    create_users: settings.createsUsers,
+    link_existing: settings.linksExisting,
+  };
+}
+
+/** What an application needs to show a token (RFC 8693 section 2.1). */
+function exchangeDocument(publicUrl: string, { kind, settings }: TokenConnection): ConnectionDocument {
+  return {
+    applications: settings.applications,
+    token_endpoint: `${publicUrl}/oidc/token`,
+    subject_token_type: connectionKinds[kind].tokenType,
   };
 }
 
@@ -88,6 +139,8 @@ function describeConnection(document: ConnectionDocument, heading?: string): str
     'backchannel_logout_uri',
     'callback_url',
     'entry_url',
+    'token_endpoint',
+    'subject_token_type',
   ].filter((name) => name in document);
   const rest = Object.keys(document).filter(
     (name) => !needed.includes(name) && name !== 'id' && name !== 'callback_urls',
@@ -108,6 +161,10 @@ function showMember(name: string, value: unknown): string {
     return Object.values(value as Readonly<Record<string, string | null>>).join('  ');
   }
   if (name === 'keys') return (value as readonly { id: string }[]).map(({ id }) => id).join(', ');
+  if (name === 'map' || name === 'require') {
+    const pairs = Object.entries(value as Readonly<Record<string, unknown>>);
+    return pairs.length === 0 ? '-' : pairs.map(([key, item]) => `${key}=${String(item)}`).join(', ');
+  }
   if (Array.isArray(value)) return value.join(', ');
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '-';

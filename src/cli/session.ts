@@ -5,12 +5,13 @@ import { Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import type { Session } from '../sessions/session.ts';
 import { listSessions, revokeSession } from '../sessions/session-store.ts';
+import { callName } from '../users/user.ts';
 import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
-import { checkedEmail } from './user.ts';
+import { userKey } from './user.ts';
 
 const asDocument = (session: Session) => ({
   id: session.id,
-  user: { id: session.user.id, email: session.user.email },
+  user: { id: session.user.id, email: session.user.email ?? null },
   organization: session.organization.slug,
   connection: session.connection,
   authenticated_at: session.authenticatedAt.toISOString(),
@@ -22,7 +23,7 @@ export function sessionCommands(program: Command, terminal: Terminal): void {
   session
     .command('list')
     .argument('<slug>', 'the organization')
-    .argument('[email]', 'one user; all without it')
+    .argument('[email]', 'the address or the id of one user; all without it')
     .option('--json', 'print JSON')
     .description('list live sessions, newest first')
     .action((slug: string, email: string | undefined, options: { json?: boolean }) =>
@@ -30,14 +31,15 @@ export function sessionCommands(program: Command, terminal: Terminal): void {
         const organization = await requireOrganization(context.database, slug);
         const filter = {
           organizationId: organization.id,
-          email: email === undefined ? undefined : checkedEmail(email),
+          user: email === undefined ? undefined : userKey(email),
         };
-        const documents = (await listSessions(context.database, filter)).map(asDocument);
-        const rows = documents.map((item) => [
-          item.id,
-          item.user.email,
-          item.authenticated_at,
-          item.expires_at,
+        const found = await listSessions(context.database, filter);
+        const documents = found.map(asDocument);
+        const rows = found.map(({ id, user, authenticatedAt, expiresAt }) => [
+          id,
+          callName(user),
+          authenticatedAt.toISOString(),
+          expiresAt.toISOString(),
         ]);
         const headings = ['ID', 'USER', 'SIGNED IN', 'UNTIL'];
         print(context, documents, table(headings, rows, 'Nobody is signed in.'));

@@ -1,9 +1,10 @@
 /** `user`: the people of an organization. */
 import type { Command } from 'commander';
+import { isId } from '../connections/connection-store.ts';
 import { Refusal } from '../errors.ts';
 import { canonicalEmail, type EmailAddress } from '../organizations/email-address.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
-import { displayName, type User } from '../users/user.ts';
+import { callName, displayName, type User, type UserKey } from '../users/user.ts';
 import { deleteUser, insertUser, listUsers, requireUser, setUserEnabled } from '../users/user-store.ts';
 import { domainOf, warnOfUnverifiedDomains } from './domain.ts';
 import { importCommand } from './user-import.ts';
@@ -11,7 +12,7 @@ import { confirm, print, table, withDatabase, type Terminal } from './terminal.t
 
 const asDocument = (user: User) => ({
   id: user.id,
-  email: user.email,
+  email: user.email ?? null,
   name: user.name ?? null,
   enabled: user.enabled,
   created_at: user.createdAt.toISOString(),
@@ -33,14 +34,15 @@ export function userCommands(program: Command, terminal: Terminal): void {
         if (options.name !== undefined && name === undefined) {
           throw new Refusal('--name must be 1 to 200 printable characters.');
         }
+        const address = checkedEmail(email);
         const added = await insertUser(
           context.database,
           organization,
-          { email: checkedEmail(email), name },
+          { email: address, name },
           context.actor,
         );
-        print(context, asDocument(added), `Added ${added.email} to ${slug}.`);
-        await warnOfUnverifiedDomains(context, organization, [domainOf(added.email)]);
+        print(context, asDocument(added), `Added ${address} to ${slug}.`);
+        await warnOfUnverifiedDomains(context, organization, [domainOf(address)]);
       }),
     );
   importCommand(user, terminal);
@@ -54,7 +56,7 @@ export function userCommands(program: Command, terminal: Terminal): void {
         const organization = await requireOrganization(context.database, slug);
         const users = await listUsers(context.database, organization);
         const rows = users.map((item) => [
-          item.email,
+          item.email ?? '-',
           item.name ?? '-',
           item.enabled ? 'enabled' : 'disabled',
           item.id,
@@ -75,18 +77,18 @@ function changeCommands(user: Command, terminal: Terminal): void {
     user
       .command(name)
       .argument('<slug>', 'the organization')
-      .argument('<email>')
+      .argument('<email>', 'the address, or the id of a user')
       .option('--json', 'print JSON')
       .description(description);
   onOne('show', 'show a user').action((slug: string, email: string, options: { json?: boolean }) =>
     withDatabase(terminal, options, async (context) => {
       const organization = await requireOrganization(context.database, slug);
-      const found = asDocument(await requireUser(context.database, organization, checkedEmail(email)));
+      const found = asDocument(await requireUser(context.database, organization, userKey(email)));
       const rows = Object.entries(found).map(([name, value]) => [
         name.replaceAll('_', ' '),
         String(value ?? '-'),
       ]);
-      print(context, found, table(['USER', found.email], rows, ''));
+      print(context, found, table(['USER', found.email ?? found.name ?? found.id], rows, ''));
     }),
   );
   for (const enabled of [true, false]) {
@@ -98,13 +100,13 @@ function changeCommands(user: Command, terminal: Terminal): void {
       .action((slug: string, email: string, options: { yes?: boolean; json?: boolean }) =>
         withDatabase(terminal, options, async (context) => {
           const organization = await requireOrganization(context.database, slug);
-          const found = await requireUser(context.database, organization, checkedEmail(email));
-          if (!enabled) await confirm(context, options, `This signs ${found.email} out everywhere.`);
+          const found = await requireUser(context.database, organization, userKey(email));
+          if (!enabled) await confirm(context, options, `This signs ${callName(found)} out everywhere.`);
           await setUserEnabled(context.database, found, enabled, context.actor);
           print(
             context,
             asDocument({ ...found, enabled }),
-            `${found.email} is ${enabled ? 'enabled' : 'disabled'}.`,
+            `${callName(found)} is ${enabled ? 'enabled' : 'disabled'}.`,
           );
         }),
       );
@@ -114,15 +116,20 @@ function changeCommands(user: Command, terminal: Terminal): void {
     .action((slug: string, email: string, options: { yes?: boolean; json?: boolean }) =>
       withDatabase(terminal, options, async (context) => {
         const organization = await requireOrganization(context.database, slug);
-        const found = await requireUser(context.database, organization, checkedEmail(email));
-        await confirm(context, options, `This removes ${found.email} from ${slug}.`);
+        const found = await requireUser(context.database, organization, userKey(email));
+        await confirm(context, options, `This removes ${callName(found)} from ${slug}.`);
         await deleteUser(context.database, found, context.actor);
-        print(context, { removed: found.email }, `Removed ${found.email}.`);
+        print(context, { removed: found.email ?? found.id }, `Removed ${callName(found)}.`);
       }),
     );
 }
 
-export function checkedEmail(text: string): EmailAddress {
+/** What a user is found by on the command line: an address, or the id of one who may have none. */
+export function userKey(text: string): UserKey {
+  return isId(text) ? { userId: text } : { email: checkedEmail(text) };
+}
+
+function checkedEmail(text: string): EmailAddress {
   const email = canonicalEmail(text);
   if (email === undefined) throw new Refusal('This is not an e-mail address such as name@company.example.');
   return email.address;

@@ -9,7 +9,7 @@ import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import { rescheduleChecks } from '../sessions/followed-session-store.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
-import { connectionKinds, isConnectionKind } from './connection-kinds.ts';
+import { connectionKinds, isConnectionKind, isTokenKind, TOKEN_KINDS } from './connection-kinds.ts';
 
 export interface ConnectionRow {
   readonly id: string;
@@ -42,7 +42,7 @@ export function connectionFromRow(row: ConnectionRow): Connection {
 
 export type NewConnection = Pick<Connection, 'id' | 'organizationId' | 'kind' | 'settings' | 'sealedSecret'>;
 
-/** @throws Refusal if the organization has a way to sign in already */
+/** @throws Refusal if the organization has a way for browsers to sign in already, or an application is not there */
 export async function insertConnection(
   database: Database,
   connection: NewConnection,
@@ -51,10 +51,12 @@ export async function insertConnection(
   return database.transaction(async (db) => {
     // Holds off another `add` for the same organization until this one is through.
     await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
+    await requireApplications(db, connection);
     const existing = await db<ConnectionRow>('connections')
       .where({ organization_id: connection.organizationId })
+      .whereNotIn('kind', TOKEN_KINDS)
       .first();
-    if (existing !== undefined) {
+    if (existing !== undefined && !isTokenKind(connection.kind)) {
       throw new Refusal(
         `This organization has a connection already: ${existing.id} (${existing.kind}, ${existing.status}). ` +
           `Change it with connection update, or remove it first.`,
@@ -73,6 +75,34 @@ export async function insertConnection(
     await insertAuditEvent(db, changeEvent('connection.added', row, actor));
     return connectionFromRow(row);
   });
+}
+
+/** The applications that a connection names are there, and for its organization. */
+async function requireApplications(
+  db: Knex,
+  { organizationId, settings }: Pick<Connection, 'organizationId' | 'settings'>,
+): Promise<void> {
+  const named = 'applications' in settings ? settings.applications : [];
+  if (named.length === 0) return;
+  const rows = await db<{ readonly client_id: string; readonly is_limited: boolean }>('applications')
+    .whereIn('client_id', [...named])
+    .forShare()
+    .select('client_id', 'is_limited');
+  const allowed = await db('application_organizations')
+    .whereIn('client_id', [...named])
+    .where({ organization_id: organizationId })
+    .select<{ readonly client_id: string }[]>('client_id');
+  for (const clientId of named) {
+    const row = rows.find((found) => found.client_id === clientId);
+    if (row === undefined) {
+      throw new Refusal(`There is no application "${clientId}". Add it first: app add ${clientId} ...`);
+    }
+    if (row.is_limited && !allowed.some((found) => found.client_id === clientId)) {
+      throw new Refusal(
+        `The application "${clientId}" is not for the people of this organization. See: app show ${clientId}`,
+      );
+    }
+  }
 }
 
 const changeEvent = (action: AuditAction, row: ConnectionRow, actor: string) => ({
@@ -132,6 +162,7 @@ export async function updateConnection(
   actor: string,
 ): Promise<Connection> {
   return database.transaction(async (db) => {
+    await requireApplications(db, { ...connection, settings: change.settings });
     const [row] = await db<ConnectionRow>('connections')
       .where({ id: connection.id, organization_id: connection.organizationId, revision: connection.revision })
       .update({

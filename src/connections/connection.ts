@@ -3,15 +3,28 @@
  * has to ask for the kind first. What can be done with a connection is connector.ts; the list of kinds is
  * connection-kinds.ts.
  */
+import type { IdTokenSettings } from './id-token/settings.ts';
 import type { JwtCallbackSettings } from './jwt-callback/settings.ts';
 import type { OidcSettings } from './oidc/settings.ts';
+import type { OpaqueTokenSettings } from './opaque-token/settings.ts';
 
-interface SettingsByKind {
+/** Kinds by which a browser signs in: it is sent away and comes back. */
+interface RedirectSettings {
   readonly oidc: OidcSettings;
   readonly 'jwt-callback': JwtCallbackSettings;
 }
 
-export type ConnectionKind = keyof SettingsByKind;
+/** Kinds by which an application signs a person in with a token that it holds. */
+interface TokenSettings {
+  readonly 'id-token': IdTokenSettings;
+  readonly 'opaque-token': OpaqueTokenSettings;
+}
+
+type SettingsByKind = RedirectSettings & TokenSettings;
+
+export type RedirectKind = keyof RedirectSettings;
+export type TokenKind = keyof TokenSettings;
+export type ConnectionKind = RedirectKind | TokenKind;
 export type ConnectionStatus = 'active' | 'disabled';
 
 export interface ConnectionOf<Kind extends ConnectionKind> {
@@ -29,7 +42,25 @@ export interface ConnectionOf<Kind extends ConnectionKind> {
   readonly createdAt: Date;
 }
 
-export type Connection = { [Kind in ConnectionKind]: ConnectionOf<Kind> }[ConnectionKind];
+export type RedirectConnection = { [Kind in RedirectKind]: ConnectionOf<Kind> }[RedirectKind];
+export type TokenConnection = { [Kind in TokenKind]: ConnectionOf<Kind> }[TokenKind];
+export type Connection = RedirectConnection | TokenConnection;
+
+/** What may become of a person whom a connection vouches for and who is not known by it yet. */
+export interface UserPolicy {
+  /** Whether they may be a user of the same address who is there already. */
+  readonly linksByEmail: boolean;
+  /** Whether they become a new user: as the organization's provisioning says, or as the connection does. */
+  readonly creates: 'organization' | 'always' | 'never';
+}
+
+export const USERS_OF_THE_ORGANIZATION: UserPolicy = { linksByEmail: true, creates: 'organization' };
+
+export function userPolicy(connection: Connection): UserPolicy {
+  if (connection.kind !== 'opaque-token') return USERS_OF_THE_ORGANIZATION;
+  const { linksExisting, createsUsers } = connection.settings;
+  return { linksByEmail: linksExisting, creates: createsUsers ? 'always' : 'never' };
+}
 
 /** How often a connection's provider is asked whether it still stands by its sign-ins, in seconds; undefined: never. */
 export function followSeconds(connection: Connection): number | undefined {

@@ -5,7 +5,10 @@
  */
 import type { GatewayError } from '../errors.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
-import type { SingleUse, VerifiedIdentity } from './verified-identity.ts';
+import type { AddressedIdentity, SingleUse, VerifiedIdentity } from './verified-identity.ts';
+
+/** A browser can be sent away, a token cannot. */
+export type Connector = RedirectConnector | TokenConnector;
 
 /** A browser is sent away to sign in and comes back. */
 export interface RedirectConnector {
@@ -13,7 +16,7 @@ export interface RedirectConnector {
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
   begin(secrets: LoginSecrets, request: LoginRequest): Promise<Redirect>;
   /** @throws GatewayError tagged with what was wrong; nothing it says is shown to the public */
-  complete(callback: Callback, secrets: LoginSecrets, demands?: LoginDemands): Promise<VerifiedIdentity>;
+  complete(callback: Callback, secrets: LoginSecrets, demands?: LoginDemands): Promise<AddressedIdentity>;
   /** Where to send a browser so that its session at the provider ends, too; undefined if the provider has no such place. */
   readonly endSession?: (end: ProviderSessionEnd) => Redirect | undefined;
   /**
@@ -23,6 +26,22 @@ export interface RedirectConnector {
   readonly verifyLogoutToken?: (token: string) => Promise<EndedProviderSession>;
   /** Asks the provider whether it still stands by a sign-in. It is waited for longer than a request would be. */
   readonly refresh?: (signIn: FollowedSignIn) => Promise<ProviderRefresh>;
+}
+
+/** An application shows a token that it got for a person elsewhere. */
+export interface TokenConnector {
+  readonly flow: 'token';
+  /** @throws GatewayError tagged with what was wrong; nothing it says is shown to the public */
+  verify(presented: PresentedToken): Promise<VerifiedIdentity>;
+}
+
+/** A token from outside, with what the application says about it. */
+export interface PresentedToken {
+  readonly token: string;
+  /** Whom the application takes the token to speak of. */
+  readonly externalId: string | undefined;
+  /** What the application asked the token's issuer to repeat in it (OpenID Connect Core, section 2). */
+  readonly nonce: string | undefined;
 }
 
 /** A sign-in as the provider knows it. */

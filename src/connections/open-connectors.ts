@@ -5,9 +5,9 @@
 import { LRUCache } from 'lru-cache';
 import { withoutDeadline } from '../outbound/deadline.ts';
 import type { SecretBox } from '../secret-box.ts';
-import { secretPlace, type Connection } from './connection.ts';
+import { secretPlace, type Connection, type RedirectConnection, type TokenConnection } from './connection.ts';
 import { openConnection } from './connection-kinds.ts';
-import type { ConnectorContext, RedirectConnector } from './connector.ts';
+import type { Connector, ConnectorContext, RedirectConnector, TokenConnector } from './connector.ts';
 
 const MOST_OPEN = 10_000;
 /** How long a provider's own description of itself is taken for true. */
@@ -15,16 +15,17 @@ const REOPEN_AFTER_MS = 60 * 60 * 1000;
 
 export interface OpenConnectors {
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` if the provider does not answer */
-  open(connection: Connection): Promise<RedirectConnector>;
+  open(connection: RedirectConnection): Promise<RedirectConnector>;
+  open(connection: TokenConnection): Promise<TokenConnector>;
 }
 
 export function openConnectors(
   secrets: SecretBox,
   context: Omit<ConnectorContext, 'clientSecret'>,
 ): OpenConnectors {
-  const cache = new LRUCache<string, Promise<RedirectConnector>>({ max: MOST_OPEN, ttl: REOPEN_AFTER_MS });
+  const cache = new LRUCache<string, Promise<Connector>>({ max: MOST_OPEN, ttl: REOPEN_AFTER_MS });
   return {
-    open(connection) {
+    open(connection: Connection) {
       const key = `${connection.id} ${connection.revision}`;
       const known = cache.get(key);
       if (known !== undefined) return known;
@@ -37,7 +38,8 @@ export function openConnectors(
       });
       return opening;
     },
-  };
+    // A kind opens to a connector of its own flow.
+  } as OpenConnectors;
 }
 
 function clientSecret(secrets: SecretBox, connection: Connection): string | undefined {

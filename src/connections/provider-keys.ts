@@ -19,8 +19,11 @@ interface KeySet {
 }
 
 export interface ProviderKeys {
-  /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
-  current(): Promise<KeySet>;
+  /**
+   * @param kid what a token names its key by, if it does
+   * @throws GatewayError `identity_provider_error` or `identity_provider_timeout`
+   */
+  current(kid?: string): Promise<KeySet>;
 }
 
 /** @param fetchKeys asks the provider's `jwks_uri` */

@@ -5,17 +5,27 @@
 import { GatewayError } from '../errors.ts';
 import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
 import { displayName } from '../users/user.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, ConnectionOf } from './connection.ts';
 
 declare const verified: unique symbol;
 
 /** A use that must not happen twice. The digest is base64url of 32 bytes. */
 export interface SingleUse {
-  readonly purpose: 'jwt-callback-token' | 'jwt-id' | 'logout-token';
+  readonly purpose: 'jwt-callback-token' | 'jwt-id' | 'logout-token' | 'id-token';
   readonly digest: string;
   /** Seconds since the epoch after which nothing would accept the token any more. */
   readonly expiresAtSeconds: number;
 }
+
+/** A use that must not happen again for a while, of a token whose end is not ours to know. */
+interface RecentUse {
+  readonly purpose: 'opaque-token';
+  readonly digest: string;
+  /** Seconds from now, by the database's clock. */
+  readonly forSeconds: number;
+}
+
+type TokenUse = SingleUse | RecentUse;
 
 /** What the provider said of its own session with the person. */
 interface ProviderSession {
@@ -38,20 +48,24 @@ interface Identity {
   readonly issuer: string;
   /** The issuer's stable name of the person. */
   readonly subject: string;
-  readonly email: ParsedEmail;
+  /** Undefined only for a kind whose people need none. */
+  readonly email: ParsedEmail | undefined;
   readonly name: string | undefined;
-  readonly singleUse: readonly SingleUse[];
+  readonly singleUse: readonly TokenUse[];
   readonly providerSession: ProviderSession | undefined;
 }
 
 export type VerifiedIdentity = Identity & { readonly [verified]: true };
+
+/** Of somebody with an address, as all are who sign in with a browser. */
+export type AddressedIdentity = VerifiedIdentity & { readonly email: ParsedEmail };
 
 export interface VerifiedClaims {
   readonly issuer: string;
   readonly subject: unknown;
   readonly email: unknown;
   readonly name: unknown;
-  readonly singleUse?: readonly SingleUse[];
+  readonly singleUse?: readonly TokenUse[];
   readonly providerSession?: ProviderSession;
 }
 
@@ -61,9 +75,14 @@ const LONGEST_SUBJECT = 255;
 /**
  * @throws GatewayError `token_invalid` if the subject or the address is not usable
  */
+export function verifiedIdentity(
+  connection: Exclude<Connection, ConnectionOf<'opaque-token'>>,
+  claims: VerifiedClaims,
+): AddressedIdentity;
+export function verifiedIdentity(connection: Connection, claims: VerifiedClaims): VerifiedIdentity;
 export function verifiedIdentity(connection: Connection, claims: VerifiedClaims): VerifiedIdentity {
   const email = canonicalEmail(claims.email);
-  if (email === undefined)
+  if (email === undefined && !(connection.kind === 'opaque-token' && claims.email === undefined))
     throw new GatewayError('token_invalid', { reason: 'the e-mail claim is not an address' });
   if (!isSubject(claims.subject))
     throw new GatewayError('token_invalid', { reason: 'the subject is not usable' });
@@ -80,8 +99,8 @@ export function verifiedIdentity(connection: Connection, claims: VerifiedClaims)
 }
 
 /** An identity that this process or another sealed before (login/login-confirmation.ts), and nothing else. */
-export function unsealedIdentity(identity: unknown): VerifiedIdentity {
-  return brand(identity as Identity);
+export function unsealedIdentity(identity: unknown): AddressedIdentity {
+  return brand(identity as Identity) as AddressedIdentity;
 }
 
 const brand = (identity: Identity): VerifiedIdentity => identity as VerifiedIdentity;

@@ -8,6 +8,7 @@ import { approveDevice } from '../provider/device-approval.ts';
 import { denyDeviceCode, findDeviceCode, type FoundDeviceCode } from '../provider/device-code-store.ts';
 import { spelledUserCode } from '../provider/user-code.ts';
 import type { Session } from '../sessions/session.ts';
+import { callName } from '../users/user.ts';
 import { seeOther } from './app-answers.ts';
 import { brandOf } from './failures.ts';
 import { fieldsOf } from './login-routes.ts';
@@ -145,7 +146,7 @@ function askPerson(parts: HttpParts, { request, response }: Exchange, opened: Op
       brand: brandOf(parts.config),
       application: code.clientId,
       userCode: spelledUserCode(claim.userCode),
-      email: session.user.email,
+      email: callName(session.user),
       organization: session.organization.name,
       startedAt: code.startedAt,
       network,
@@ -164,7 +165,7 @@ function requireAllowed({ claim, code }: OpenedCode, { user, organization, conne
     organizationId: organization.id,
     connectionId: connection.id,
     userId: user.id,
-    email: user.email,
+    email: callName(user),
     returnTo: devicePath(claim.userCode),
   });
 }

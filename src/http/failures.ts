@@ -4,8 +4,8 @@
  */
 import { isNativeError } from 'node:util/types';
 import type { Request, Response } from 'express';
-import { newReference } from '../audit/audit-event.ts';
-import { recordLoginFailure } from '../audit/audit-store.ts';
+import { newReference, type AuditEvent } from '../audit/audit-event.ts';
+import { insertAuditEvent, recordLoginFailure } from '../audit/audit-store.ts';
 import type { FailureTally } from '../audit/failure-tally.ts';
 import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
@@ -103,20 +103,16 @@ async function recordFailure(
   // While we are unavailable there is most likely nothing to write to, and nobody should wait to find out.
   const isForTrail = publicFailures[code].isSignIn && code !== 'temporarily_unavailable';
   if (!isForTrail || context.isRecorded === true) return { code: shown, reference };
-  const { spentTransaction, organizationId } = context;
-  if (spentTransaction === undefined) {
-    const kind = { organizationId, code, addressBlock: addressBlock(request.ip) };
-    const standsFor = parts.tally.note(kind, reference);
-    if (standsFor !== undefined) return { code: shown, reference: standsFor };
-  }
+  const { spentTransaction } = context;
+  const event = { ...context, action: 'login.failed', code, reference } as const;
   const spent = spentTransaction && {
     organizationId: spentTransaction.organizationId,
     digest: transactionDigest(spentTransaction.id),
     expiresAt: transactionForgettableAt(spentTransaction),
     failedUse: spentTransaction.callbackDigest ?? null,
   };
-  const event = { ...context, action: 'login.failed', code, reference } as const;
   try {
+    if (spent === undefined) return { code: shown, reference: await writeFailure(parts, event, request) };
     const isFirst = await recordLoginFailure(parts.database, event, spent);
     return { code: isFirst ? shown : 'login_expired', reference };
   } catch (fault) {
@@ -126,6 +122,21 @@ async function recordFailure(
     );
     return { code: 'temporarily_unavailable', reference };
   }
+}
+
+/**
+ * Writes a failure down, or counts it where one kind comes more often than a person could cause.
+ * @returns the reference that stands for it
+ */
+export async function writeFailure(
+  { database, tally }: Pick<FailureParts, 'database' | 'tally'>,
+  event: AuditEvent & { readonly code: NonNullable<AuditEvent['code']>; readonly reference: string },
+  request: Request,
+): Promise<string> {
+  const { organizationId, code, reference } = event;
+  const standsFor = tally.note({ organizationId, code, addressBlock: addressBlock(request.ip) }, reference);
+  if (standsFor === undefined) await database.run((db) => insertAuditEvent(db, event));
+  return standsFor ?? reference;
 }
 
 /** On a callback, nobody may learn from the answer whether a domain is known. */

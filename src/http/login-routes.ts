@@ -6,6 +6,7 @@ import { routeEmail } from '../login/route-login.ts';
 import { startLogin, type StartedLogin } from '../login/start-login.ts';
 import { brandOf, respondWithFailure } from './failures.ts';
 import { addressProblems } from './failure-texts.ts';
+import { callName } from '../users/user.ts';
 import { seeOther } from './app-answers.ts';
 import { currentSession, rememberAttempt } from './browser-login.ts';
 import { renderLoginPage } from './pages/login-page.ts';
@@ -29,7 +30,7 @@ export function showLoginPage(parts: HttpParts) {
         email: text(hint),
         returnTo,
         notice: signedOut === undefined || session !== undefined ? undefined : 'signed-out',
-        signedInAs: session && { email: session.user.email, href: returnTo ?? '/' },
+        signedInAs: session && { email: callName(session.user), href: returnTo ?? '/' },
       }),
     );
   };

@@ -1,14 +1,14 @@
 /** `/oidc/*`: what applications see. The protocol is provider/'s; here is what browsers and the audit trail get of it. */
 import type { IncomingMessage } from 'node:http';
 import express, { type Request, type RequestHandler, type Response } from 'express';
-import { insertAuditEvent } from '../audit/audit-store.ts';
 import { findGatewayError, GatewayError } from '../errors.ts';
 import { describeError } from '../log.ts';
+import { verifyToken } from '../login/verify-token.ts';
 import { serveProviderRequest, type ProviderFaces } from '../provider/provider-request.ts';
 import { seeOther } from './app-answers.ts';
 import { arrivalMs } from './arrivals.ts';
 import { currentSession } from './browser-login.ts';
-import { brandOf, type FailureParts } from './failures.ts';
+import { brandOf, writeFailure, type FailureParts } from './failures.ts';
 import { publicFailures } from './failure-texts.ts';
 import { renderFailurePage } from './pages/failure-page.ts';
 import type { HttpParts } from './parts.ts';
@@ -130,6 +130,8 @@ export function providerFaces(parts: () => HttpParts): ProviderFaces {
     endSession: (request, response, end) =>
       signOutForApplication(parts(), { request: request as Request, response: response as Response }, end),
     onRefusal: (request, refusal) => writeRefusal(parts(), request, refusal),
+    signInByToken: (signIn) => verifyToken(parts().login, signIn),
+    publicFailure: (code) => publicFailures[code],
   };
 }
 
@@ -141,32 +143,30 @@ function failurePage({ config }: FailureParts, status: number, reference: string
 
 type Refusal = Parameters<ProviderFaces['onRefusal']>[1];
 
-async function writeRefusal(parts: HttpParts, request: IncomingMessage, refusal: Refusal): Promise<void> {
-  const { error, reason, clientId, cause } = refusal;
+/** A failed sign-in is written as one; what is the protocol's own, as what the application was told. */
+async function writeRefusal(parts: HttpParts, request: IncomingMessage, refusal: Refusal): Promise<string> {
+  const { error, clientId, cause, reference } = refusal;
   if (error === 'invalid_client') await parts.limits.countRefusedClient(request as Request);
-  const isOurs = findGatewayError(cause)?.code === 'temporarily_unavailable' || error === 'server_error';
+  const failure = findGatewayError(cause);
+  const isOurs = failure?.code === 'temporarily_unavailable' || error === 'server_error';
   parts.log[isOurs ? 'error' : 'info'](
-    { reference: refusal.reference, code: error, clientId, error: describeError(cause) },
+    { reference, code: failure?.code ?? error, clientId, error: describeError(cause) },
     'application refused',
   );
   // While we are unavailable there is most likely nothing to write to.
-  if (error === 'temporarily_unavailable') return;
-  const code = `oauth:${error}` as const;
-  const block = addressBlock((request as Request).ip);
-  if (
-    parts.tally.note({ organizationId: undefined, code, addressBlock: block }, refusal.reference) !==
-    undefined
-  )
-    return;
-  const { reference } = refusal;
+  const isUnavailable = failure?.code === 'temporarily_unavailable' || error === 'server_error';
+  if (isUnavailable || (failure === undefined && error === 'temporarily_unavailable')) return reference;
+  const event =
+    failure === undefined
+      ? ({ action: 'application.refused', code: `oauth:${error}`, reason: refusal.reason, clientId } as const)
+      : ({ ...failure.context, action: 'login.failed', code: failure.code, clientId } as const);
   try {
-    await parts.database.run((db) =>
-      insertAuditEvent(db, { action: 'application.refused', code, reason, reference, clientId }),
-    );
+    return await writeFailure(parts, { ...event, reference }, request as Request);
   } catch (fault) {
     parts.log.error(
       { reference, error: describeError(fault) },
       'a refusal could not be written to the audit trail',
     );
+    return reference;
   }
 }

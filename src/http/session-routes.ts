@@ -5,6 +5,7 @@ import { GatewayError } from '../errors.ts';
 import { findGrantToken } from '../provider/grant-store.ts';
 import type { Session } from '../sessions/session.ts';
 import { endOwnApplication, endOwnSession, listOwnSessions } from '../sessions/own-session-store.ts';
+import { callName } from '../users/user.ts';
 import { seeOther } from './app-answers.ts';
 import { currentSession } from './browser-login.ts';
 import { brandOf } from './failures.ts';
@@ -26,7 +27,12 @@ export function showHome(parts: HttpParts) {
       ...own,
       isCurrent: own.id === id,
     }));
-    const facts = { user, organization: organization.name, expiresAt, authenticatedAt };
+    const facts = {
+      user: { ...user, email: callName(user) },
+      organization: organization.name,
+      expiresAt,
+      authenticatedAt,
+    };
     response.type('html').send(renderHomePage({ brand, ...facts, sessions }));
   };
 }
@@ -68,13 +74,7 @@ export function showSession(parts: HttpParts) {
   };
 }
 
-type ShownSession = Omit<Session, 'id' | 'authenticationMethods' | 'user' | 'secondsLeft'> & {
-  readonly user: {
-    readonly id: string;
-    readonly email: string | undefined;
-    readonly name: string | undefined;
-  };
-};
+type ShownSession = Omit<Session, 'id' | 'authenticationMethods' | 'secondsLeft'>;
 
 /** The session that an access token of ours was issued in, where the request shows one; else the browser's. */
 async function bearerSession(parts: HttpParts, request: Request): Promise<ShownSession | undefined> {

@@ -5,6 +5,7 @@ import { endByProvider, providerSignOut } from '../login/end-provider-session.ts
 import type { EndSessionRequest } from '../provider/provider-request.ts';
 import { endSession } from '../sessions/session-store.ts';
 import type { Session } from '../sessions/session.ts';
+import { callName } from '../users/user.ts';
 import { seeOther } from './app-answers.ts';
 import { currentDigest, currentSession } from './browser-login.ts';
 import { brandOf } from './failures.ts';
@@ -81,7 +82,7 @@ export async function signOutForApplication(
   const place = placeOf(end);
   const page = renderSignOutPage({
     brand: brandOf(parts.config),
-    email: session.user.email,
+    email: callName(session.user),
     organization: session.organization.name,
     request: place === undefined ? undefined : parts.login.secrets.seal('logout-request', PLACE, place),
   });

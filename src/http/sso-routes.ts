@@ -79,7 +79,7 @@ export function completeJwtCallback(parts: HttpParts) {
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
     if (domain === undefined || entry === undefined) return refuseUnknown(token);
     const attempts = callbackAttempts(parts, request, entry);
-    const connection = entry.connections.find(({ kind }) => kind === 'jwt-callback');
+    const connection = entry.connections.find((found) => found.kind === 'jwt-callback');
     if (connection === undefined && attempts.length === 0) return refuseUnknown(token);
     const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
     if (attempts.length > 0) {

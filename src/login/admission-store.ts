@@ -5,17 +5,19 @@
  * Rows of users are locked against being disabled until the statement is over; what a statement sees is one moment.
  */
 import type { Knex } from 'knex';
+import type { UserPolicy } from '../connections/connection.ts';
 import type { Database } from '../database/database.ts';
 import type { Admission } from './admit-identity.ts';
 
 /** Bindings that ADMISSION reads. */
-export interface AdmissionQuestion {
+export interface AdmissionQuestion extends UserPolicy {
   readonly organizationId: string;
   readonly connectionId: string;
   /** Revision of the connection that the sign-in was started with. */
   readonly revision: number;
-  readonly domain: string;
-  readonly email: string;
+  /** Null, with the domain, for somebody without an address. */
+  readonly email: string | null;
+  readonly domain: string | null;
   /** Null, with the subject: not known yet. */
   readonly issuer: string | null;
   readonly subject: string | null;
@@ -25,7 +27,8 @@ export const ADMISSION = `
   facts AS MATERIALIZED (
     SELECT o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, o.return_url,
            c.status, c.login_revision,
-           EXISTS (SELECT FROM domains d
+           CAST(:domain AS text) IS NULL OR EXISTS (
+                   SELECT FROM domains d
                    WHERE d.organization_id = o.id AND d.name = :domain AND d.verified_at IS NOT NULL) AS domain_proved
     FROM connections c JOIN organizations o ON o.id = c.organization_id
     WHERE c.organization_id = :organizationId AND c.id = :connectionId
@@ -54,8 +57,10 @@ export const ADMISSION = `
       WHEN (SELECT disabled FROM named) THEN 'user_disabled'
       WHEN EXISTS (SELECT FROM identities i JOIN named ON named.id = i.user_id
                    WHERE i.connection_id = :connectionId AND (i.issuer, i.subject) <> (:issuer, :subject)) THEN 'identity_conflict'
+      WHEN EXISTS (SELECT FROM named) AND NOT CAST(:linksByEmail AS boolean) THEN 'user_not_linkable'
       WHEN EXISTS (SELECT FROM named) THEN 'admitted'
-      WHEN (SELECT provisioning FROM facts) = 'just-in-time' THEN 'admitted'
+      WHEN CAST(:creates AS text) = 'always' THEN 'admitted'
+      WHEN CAST(:creates AS text) = 'organization' AND (SELECT provisioning FROM facts) = 'just-in-time' THEN 'admitted'
       ELSE 'user_unknown'
     END AS answer
   )`;

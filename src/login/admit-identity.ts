@@ -15,6 +15,7 @@ export type Admission =
   | 'user_disabled'
   | 'address_taken'
   | 'identity_conflict'
+  | 'user_not_linkable'
   | 'user_unknown'
   | 'admitted';
 
@@ -45,5 +46,10 @@ export const admissionRefusals: Readonly<Record<Exclude<Admission, 'admitted'>, 
     code: 'email_not_allowed',
     reason: 'identity conflict: the user of this address signs in here with another subject',
   },
-  user_unknown: { code: 'user_not_provisioned', reason: 'there is no user of this address' },
+  user_not_linkable: {
+    code: 'email_not_allowed',
+    reason:
+      'there is a user of this address, and the connection may not link people to users (--link-existing)',
+  },
+  user_unknown: { code: 'user_not_provisioned', reason: 'there is no such user' },
 };

@@ -5,7 +5,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LRUCache } from 'lru-cache';
 import { insertAuditEvent } from '../audit/audit-store.ts';
-import { followSeconds, type Connection } from '../connections/connection.ts';
+import { followSeconds, type RedirectConnection } from '../connections/connection.ts';
+import { isRedirectConnection } from '../connections/connection-kinds.ts';
 import type { ProviderRefresh } from '../connections/connector.ts';
 import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
@@ -39,7 +40,7 @@ export async function checkFollowedSession(parts: CheckParts, session: FollowedS
   const entry = await parts.directory.byConnection(session.connectionId);
   const connection = entry?.connections.find(({ id }) => id === session.connectionId);
   // Its sessions have ended with it.
-  if (connection === undefined) return;
+  if (connection === undefined || !isRedirectConnection(connection)) return;
   const everySeconds = followSeconds(connection);
   if (everySeconds === undefined) {
     await forgetRefreshToken(database, session);
@@ -72,7 +73,7 @@ const notAsked = (failure: unknown) => ({ standing: 'unknown', refreshToken: und
 
 async function askProvider(
   { secrets, connectors }: LoginParts,
-  connection: Connection,
+  connection: RedirectConnection,
   session: FollowedSession,
 ): Promise<ProviderRefresh> {
   const place = refreshTokenPlace(session);

@@ -11,18 +11,17 @@
  *   7 go where the person was going
  */
 import { createHash } from 'node:crypto';
-import { connectionPlace, type Connection } from '../connections/connection.ts';
+import { USERS_OF_THE_ORGANIZATION, type RedirectConnection } from '../connections/connection.ts';
+import { connectionKinds, isRedirectConnection } from '../connections/connection-kinds.ts';
 import type { Callback } from '../connections/connector.ts';
-import type { VerifiedIdentity } from '../connections/verified-identity.ts';
+import type { AddressedIdentity, VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
-import { newSessionSecret, refreshTokenPlace, sessionDigest } from '../sessions/session.ts';
-import { connectionKinds } from '../connections/connection-kinds.ts';
-import { admissionRefusals, type Admission } from './admit-identity.ts';
-import { askAdmission, type AdmissionQuestion } from './admission-store.ts';
-import { finishLogin, type FinishedLogin } from './finish-login-store.ts';
+import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
+import { askAdmission } from './admission-store.ts';
 import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
+import { admissionFailure, admissionQuestion, openSession } from './open-session.ts';
 import { wasUsed } from './single-use-store.ts';
 import { transactionDigest, transactionForgettableAt, type LoginTransaction } from './login-transaction.ts';
 
@@ -42,7 +41,7 @@ export interface Arrival {
 
 export type LoginOutcome =
   | { readonly kind: 'signed-in'; readonly sessionSecret: string; readonly returnTo: string }
-  | { readonly kind: 'confirm'; readonly identity: VerifiedIdentity };
+  | { readonly kind: 'confirm'; readonly identity: AddressedIdentity };
 
 /** @throws GatewayError that says which of the seven steps failed, and what the failure spends */
 export async function completeLogin(parts: LoginParts, arrival: Arrival): Promise<LoginOutcome> {
@@ -93,22 +92,22 @@ function callbackDigest({ url }: Callback): Buffer {
   return createHash('sha256').update(url.search).digest();
 }
 
-async function requireSameConnection(parts: LoginParts, transaction: LoginTransaction): Promise<Connection> {
+async function requireSameConnection(
+  parts: LoginParts,
+  transaction: LoginTransaction,
+): Promise<RedirectConnection> {
   const entry = await parts.directory.byConnection(transaction.connectionId);
   const connection = entry?.connections.find(({ id }) => id === transaction.connectionId);
-  if (connection?.organizationId !== transaction.organizationId) throw refusal('connection_missing');
-  if (connection.status !== 'active') throw refusal('connection_disabled');
-  if (connection.loginRevision > transaction.revision) throw refusal('connection_changed');
+  if (connection?.organizationId !== transaction.organizationId || !isRedirectConnection(connection)) {
+    throw admissionFailure('connection_missing');
+  }
+  if (connection.status !== 'active') throw admissionFailure('connection_disabled');
+  if (connection.loginRevision > transaction.revision) throw admissionFailure('connection_changed');
   return connection;
 }
 
-function refusal(answer: Exclude<Admission, 'admitted'>): GatewayError {
-  const { code, reason } = admissionRefusals[answer];
-  return new GatewayError(code, { reason });
-}
-
 /** A protocol that returns no state proves who signed in, and neither who started nor that it was meant. */
-function needsConfirmation(transaction: LoginTransaction, identity: VerifiedIdentity): boolean {
+function needsConfirmation(transaction: LoginTransaction, identity: AddressedIdentity): boolean {
   const { typedEmail, isFromAnotherSite, startedByToken } = transaction;
   // The token that merely started an attempt is still one that nobody asked for.
   if (identity.singleUse.some(({ digest }) => digest === startedByToken)) return true;
@@ -118,27 +117,18 @@ function needsConfirmation(transaction: LoginTransaction, identity: VerifiedIden
 /** Nobody is asked to confirm a sign-in that would be refused. */
 async function requireAdmissible(
   parts: LoginParts,
-  identity: VerifiedIdentity,
+  identity: AddressedIdentity,
   transaction: LoginTransaction,
 ): Promise<void> {
   const context = { email: identity.email.address };
-  const { answer } = await askAdmission(parts.database, admissionQuestion(identity, transaction));
-  if (answer !== 'admitted') throw refusal(answer).with(context);
+  const { answer } = await askAdmission(
+    parts.database,
+    admissionQuestion(identity, { ...transaction, users: USERS_OF_THE_ORGANIZATION }),
+  );
+  if (answer !== 'admitted') throw admissionFailure(answer).with(context);
   if (await wasUsed(parts.database, identity)) {
     throw new GatewayError('token_replayed', { reason: 'the token was used before', ...context });
   }
-}
-
-function admissionQuestion(identity: VerifiedIdentity, transaction: LoginTransaction): AdmissionQuestion {
-  return {
-    organizationId: transaction.organizationId,
-    connectionId: identity.connectionId,
-    revision: transaction.revision,
-    domain: identity.email.domain,
-    email: identity.email.address,
-    issuer: identity.issuer,
-    subject: identity.subject,
-  };
 }
 
 /**
@@ -156,76 +146,22 @@ export async function signIn(
   }: Pick<Arrival, 'transaction' | 'previousDigest'> & Partial<Arrival>,
   sessionSecret = newSessionSecret(),
 ): Promise<LoginOutcome> {
-  const digest = sessionDigest(sessionSecret);
-  if (digest === undefined) throw new Error('a new session has no digest');
-  const finished = await finishLogin(parts.database, {
-    ...admissionQuestion(identity, transaction),
-    name: identity.name ?? null,
-    uses: usesOf(transaction, identity),
-    callbackDigest: isProved === true && callback !== undefined ? callbackDigest(callback) : null,
-    sessionDigest: digest,
-    sessionTtlSeconds: parts.sessionTtlSeconds,
-    sessionIdleTtlSeconds: parts.sessionIdleTtlSeconds,
-    previousDigest: previousDigest ?? null,
-    ...providerSessionOf(parts, identity, digest),
+  const secretDigest = sessionDigest(sessionSecret);
+  if (secretDigest === undefined) throw new Error('a new session has no digest');
+  const { returnUrl } = await openSession(parts, identity, {
+    revision: transaction.revision,
+    users: USERS_OF_THE_ORGANIZATION,
+    secretDigest,
+    idleTtlSeconds: parts.sessionIdleTtlSeconds,
+    previousDigest,
+    attempt: useOf(transaction),
+    callbackDigest: isProved === true && callback !== undefined ? callbackDigest(callback) : undefined,
   });
-  requireSession(finished, identity);
-  return { kind: 'signed-in', sessionSecret, returnTo: transaction.returnTo ?? finished.returnUrl ?? '/' };
+  return { kind: 'signed-in', sessionSecret, returnTo: transaction.returnTo ?? returnUrl ?? '/' };
 }
 
-function providerSessionOf(
-  { secrets }: LoginParts,
-  { providerSession, ...identity }: VerifiedIdentity,
-  secretDigest: Buffer,
-) {
-  const { idToken, followed } = providerSession ?? {};
-  return {
-    providerSessionId: providerSession?.id ?? null,
-    providerExpiresAtSeconds: providerSession?.expiresAtSeconds ?? null,
-    sealedIdToken:
-      idToken === undefined ? null : secrets.seal('id-token', connectionPlace(identity), idToken),
-    sealedRefreshToken:
-      followed === undefined
-        ? null
-        : secrets.seal(
-            'refresh-token',
-            refreshTokenPlace({ ...identity, secretDigest }),
-            followed.refreshToken,
-          ),
-    followSeconds: followed?.everySeconds ?? null,
-    // What proves the person to us is always somebody else's word.
-    authenticationMethods: ['fed', ...(providerSession?.authenticationMethods ?? [])],
-  };
-}
-
-function usesOf(transaction: LoginTransaction, identity: VerifiedIdentity) {
-  const login = {
-    purpose: 'login',
-    digest: transactionDigest(transaction.id).toString('hex'),
-    expiresAtSeconds: transactionForgettableAt(transaction).getTime() / 1000,
-  };
-  const tokens = identity.singleUse.map((use) => ({
-    ...use,
-    digest: Buffer.from(use.digest, 'base64url').toString('hex'),
-  }));
-  return [login, ...tokens];
-}
-
-function requireSession(finished: FinishedLogin, identity: VerifiedIdentity): void {
-  const context = { email: identity.email.address };
-  if (finished.answer !== 'admitted') {
-    throw refusal(finished.answer).with(context);
-  }
-  if (finished.taken.some((purpose) => purpose !== 'login')) {
-    throw new GatewayError('token_replayed', { reason: 'the token was used before', ...context });
-  }
-  if (!finished.isFresh) {
-    throw new GatewayError('login_expired', { reason: 'login transaction already used', ...context });
-  }
-  if (finished.sessionId === null) {
-    throw new GatewayError('temporarily_unavailable', {
-      reason: 'the user changed during the sign-in',
-      ...context,
-    });
-  }
-}
+const useOf = (transaction: LoginTransaction) => ({
+  purpose: 'login',
+  digest: transactionDigest(transaction.id).toString('hex'),
+  expiresAtSeconds: transactionForgettableAt(transaction).getTime() / 1000,
+});

@@ -3,7 +3,8 @@
  * whose sessions end here because a provider says that its own have.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectionPlace, type Connection } from '../connections/connection.ts';
+import { connectionPlace, type RedirectConnection } from '../connections/connection.ts';
+import { isRedirectConnection } from '../connections/connection-kinds.ts';
 import type { RedirectConnector } from '../connections/connector.ts';
 import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
@@ -26,7 +27,7 @@ export async function providerSignOut(
   try {
     const entry = await parts.directory.byConnection(ended.connectionId);
     const connection = entry?.connections.find(({ id }) => id === ended.connectionId);
-    if (connection === undefined) return undefined;
+    if (connection === undefined || !isRedirectConnection(connection)) return undefined;
     const opening = parts.connectors.open(connection);
     const connector = await Promise.race([opening, sleep(PATIENCE_MS, undefined, { ref: false })]);
     const { sealedIdToken } = ended;
@@ -53,7 +54,7 @@ export async function providerSignOut(
 export async function endByProvider(parts: LoginParts, connectionId: string, token: string): Promise<void> {
   const entry = await parts.directory.byConnection(connectionId);
   const connection = entry?.connections.find(({ id }) => id === connectionId);
-  if (connection === undefined) {
+  if (connection === undefined || !isRedirectConnection(connection)) {
     throw new GatewayError('token_invalid', {
       reason: 'a logout token for a connection that does not exist',
     });
@@ -82,7 +83,7 @@ export async function endByProvider(parts: LoginParts, connectionId: string, tok
 
 async function openForLogout(
   parts: LoginParts,
-  connection: Connection,
+  connection: RedirectConnection,
 ): Promise<Required<Pick<RedirectConnector, 'verifyLogoutToken'>>> {
   const { verifyLogoutToken } = await withinDeadline(() => parts.connectors.open(connection));
   if (verifyLogoutToken === undefined) {

@@ -2,8 +2,8 @@
  * Which way an address would go and why, without signing in. It asks what a sign-in asks, so what it says is what
  * would happen, up to what only the provider knows.
  */
-import { followSeconds, type Connection } from '../connections/connection.ts';
-import { connectionKinds } from '../connections/connection-kinds.ts';
+import { followSeconds, USERS_OF_THE_ORGANIZATION, type Connection } from '../connections/connection.ts';
+import { connectionKinds, isRedirectConnection } from '../connections/connection-kinds.ts';
 import type { Database } from '../database/database.ts';
 import { formatDuration } from '../duration.ts';
 import type { FailureCode } from '../errors.ts';
@@ -73,10 +73,10 @@ async function explainEntry(
   }
   const connection = activeConnection(entry);
   if (connection === undefined) {
-    const [disabled] = entry.connections;
+    const [disabled] = entry.connections.filter(isRedirectConnection);
     steps.push(
       disabled === undefined
-        ? `The organization has no connection. Add one: connection add ${organization.slug} oidc ...`
+        ? `The organization has no connection that a browser can sign in by. Add one: connection add ${organization.slug} oidc ...`
         : `Its connection is disabled. Enable it: connection enable ${disabled.id}`,
     );
     return { outcome: 'refused', code: 'unknown_domain', steps };
@@ -93,6 +93,7 @@ async function explainEntry(
     email: email.address,
     issuer: null,
     subject: null,
+    ...USERS_OF_THE_ORGANIZATION,
   });
   if (answer !== 'admitted') {
     const { code, reason } = admissionRefusals[answer];

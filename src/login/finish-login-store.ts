@@ -9,14 +9,20 @@ import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.
 import { ADMISSION, type AdmissionQuestion } from './admission-store.ts';
 import type { Admission } from './admit-identity.ts';
 
+/** A use, as it is written. */
+export interface TokenUseRow {
+  readonly purpose: string;
+  readonly digest: string;
+  /** Seconds since the epoch; absent where it is counted from now. */
+  readonly expiresAtSeconds?: number;
+  /** Seconds from now. */
+  readonly forSeconds?: number;
+}
+
 export interface FinishLogin extends AdmissionQuestion {
   readonly name: string | null;
   /** Digests are hexadecimal. */
-  readonly uses: readonly {
-    readonly purpose: string;
-    readonly digest: string;
-    readonly expiresAtSeconds: number;
-  }[];
+  readonly uses: readonly TokenUseRow[];
   readonly sessionDigest: Buffer;
   readonly sessionTtlSeconds: number;
   readonly sessionIdleTtlSeconds: number;
@@ -33,6 +39,8 @@ export interface FinishLogin extends AdmissionQuestion {
   /** How often the provider is asked; null with the token. */
   readonly followSeconds: number | null;
   readonly authenticationMethods: readonly string[];
+  /** The application that showed a token; null for a browser. */
+  readonly clientId: string | null;
   /** The session that this browser had until now. */
   readonly previousDigest: Buffer | null;
 }
@@ -55,13 +63,17 @@ export interface FinishedLogin {
 const FINISH = `
   WITH ${ADMISSION},
   uses AS MATERIALIZED (
-    SELECT u.purpose, decode(u.digest, 'hex') AS digest, to_timestamp(u."expiresAtSeconds") AS expires_at
-    FROM jsonb_to_recordset(CAST(:uses AS jsonb)) AS u(purpose text, digest text, "expiresAtSeconds" float8)
+    SELECT u.purpose, decode(u.digest, 'hex') AS digest,
+           coalesce(to_timestamp(u."expiresAtSeconds"), now() + make_interval(secs => u."forSeconds")) AS expires_at
+    FROM jsonb_to_recordset(CAST(:uses AS jsonb))
+      AS u(purpose text, digest text, "expiresAtSeconds" float8, "forSeconds" float8)
   ),
   taken AS MATERIALIZED (
     SELECT t.purpose FROM single_use_tokens t JOIN uses ON uses.purpose = t.purpose AND uses.digest = t.digest
     WHERE t.organization_id = :organizationId
       AND NOT coalesce(t.failed_use = CAST(:callbackDigest AS bytea), false)
+      -- What the token may be used for after its while is not ours to say.
+      AND NOT (t.purpose = 'opaque-token' AND t.expires_at <= now())
   ),
   used AS (
     INSERT INTO single_use_tokens (organization_id, purpose, digest, expires_at)
@@ -72,7 +84,8 @@ const FINISH = `
     RETURNING purpose
   ),
   fresh AS (
-    SELECT FROM admission WHERE answer = 'admitted' AND EXISTS (SELECT FROM used)
+    SELECT FROM admission
+    WHERE answer = 'admitted' AND (SELECT count(*) FROM used) = (SELECT count(*) FROM uses)
   ),
   created AS (
     INSERT INTO users (organization_id, email, name)
@@ -88,9 +101,9 @@ const FINISH = `
     FROM fresh
   ),
   updated AS (
-    UPDATE users u SET email = :email, name = coalesce(u.name, CAST(:name AS text))
+    UPDATE users u SET email = coalesce(CAST(:email AS text), u.email), name = coalesce(u.name, CAST(:name AS text))
     FROM person WHERE u.organization_id = :organizationId AND u.id = person.id
-      AND (u.email <> :email OR (u.name IS NULL AND CAST(:name AS text) IS NOT NULL))
+      AND ((CAST(:email AS text) IS NOT NULL AND u.email IS DISTINCT FROM :email) OR (u.name IS NULL AND CAST(:name AS text) IS NOT NULL))
     RETURNING u.id
   ),
   identity AS (
@@ -98,7 +111,8 @@ const FINISH = `
     SELECT CAST(:organizationId AS uuid), CAST(:connectionId AS uuid),
            CAST(:issuer AS text), CAST(:subject AS text), person.id
     FROM person WHERE person.id IS NOT NULL AND NOT EXISTS (SELECT FROM linked)
-    ON CONFLICT (connection_id, issuer, subject) DO UPDATE SET subject = excluded.subject
+    -- Where somebody else's first sign-in of the same person makes it at this moment, this breaks the whole statement, the
+    -- user that it may have made included; another try finds the identity.
     RETURNING user_id
   ),
   latest AS (
@@ -145,21 +159,21 @@ const FINISH = `
   ),
   session AS (SELECT * FROM renewed UNION ALL SELECT * FROM opened),
   events AS (
-    INSERT INTO audit_events (action, outcome, organization_id, connection_id, user_id, email)
+    INSERT INTO audit_events (action, outcome, organization_id, connection_id, user_id, email, client_id)
     SELECT happened.action, 'success', CAST(:organizationId AS uuid), CAST(:connectionId AS uuid),
-           happened.user_id, CAST(:email AS text)
+           happened.user_id, CAST(:email AS text), CAST(:clientId AS text)
     FROM (
       SELECT 1 AS rank, 'user.added' AS action, session.user_id
       FROM created JOIN session ON session.user_id = created.id AND created.is_new
       UNION ALL
       SELECT 2, 'user.email_changed', updated.id FROM updated JOIN linked ON linked.id = updated.id
-      WHERE linked.email <> :email
+      WHERE CAST(:email AS text) IS NOT NULL AND linked.email IS DISTINCT FROM :email
       UNION ALL
       SELECT 3, 'login.succeeded', session.user_id FROM session
     ) AS happened
     ORDER BY rank
   )
-  SELECT admission.answer, ARRAY(SELECT purpose FROM taken) AS taken, EXISTS (SELECT FROM used) AS "isFresh",
+  SELECT admission.answer, ARRAY(SELECT purpose FROM taken) AS taken, EXISTS (SELECT FROM fresh) AS "isFresh",
          (SELECT id FROM session) AS "sessionId", (SELECT return_url FROM facts) AS "returnUrl"
   FROM admission`;
 
@@ -173,6 +187,13 @@ const FINISH_AFTER_LOST_RACE = FINISH.replace(
       WHERE single_use_tokens.failed_use = CAST(:callbackDigest AS bytea)`,
 );
 
+/** A token whose end is not ours to know may be used again after a while. It is all that such a sign-in uses. */
+const FINISH_BY_OPAQUE_TOKEN = FINISH.replace(
+  '-- when taken',
+  `ON CONFLICT (organization_id, purpose, digest) DO UPDATE SET expires_at = excluded.expires_at
+      WHERE single_use_tokens.purpose = 'opaque-token' AND single_use_tokens.expires_at <= now()`,
+);
+
 const MOST_TRIES = 3;
 /** Serialization failure, deadlock, and a row that appeared between our look and our write. */
 const WORTH_ANOTHER_TRY: ReadonlySet<string | undefined> = new Set(['40001', '40P01', UNIQUE_VIOLATION]);
@@ -184,10 +205,7 @@ export async function finishLogin(database: Database, login: FinishLogin): Promi
     uses: JSON.stringify(login.uses),
     authenticationMethods: [...login.authenticationMethods],
   };
-  const statement =
-    login.callbackDigest === null
-      ? { sql: FINISH, name: 'finish-login' }
-      : { sql: FINISH_AFTER_LOST_RACE, name: 'finish-login-by-code' };
+  const statement = statementFor(login);
   for (let tries = 1; ; tries++) {
     try {
       const { rows } = await database.run((db) =>
@@ -201,4 +219,11 @@ export async function finishLogin(database: Database, login: FinishLogin): Promi
       if (tries >= MOST_TRIES || !WORTH_ANOTHER_TRY.has(sqlState(cause))) throw error;
     }
   }
+}
+
+function statementFor({ callbackDigest, uses }: FinishLogin) {
+  if (callbackDigest !== null) return { sql: FINISH_AFTER_LOST_RACE, name: 'finish-login-by-code' };
+  return uses.length === 1 && uses[0]?.purpose === 'opaque-token'
+    ? { sql: FINISH_BY_OPAQUE_TOKEN, name: 'finish-login-by-opaque-token' }
+    : { sql: FINISH, name: 'finish-login' };
 }

@@ -4,7 +4,7 @@
  * attempt in a hidden field.
  */
 import { z } from 'zod';
-import { unsealedIdentity, type VerifiedIdentity } from '../connections/verified-identity.ts';
+import { unsealedIdentity, type AddressedIdentity } from '../connections/verified-identity.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { newSessionSecret } from '../sessions/session.ts';
 import type { LoginTransaction } from './login-transaction.ts';
@@ -16,7 +16,7 @@ const confirmationShape = z.object({
 });
 
 export interface WaitingLogin {
-  readonly identity: VerifiedIdentity;
+  readonly identity: AddressedIdentity;
   /**
    * Secret of the session that a yes opens. Made with the question, so that a yes that arrives twice (an impatient second
    * click, whose first answer the browser threw away) finds the session that it opened.
@@ -28,7 +28,7 @@ export interface WaitingLogin {
 export function sealConfirmation(
   secrets: SecretBox,
   transaction: LoginTransaction,
-  identity: VerifiedIdentity,
+  identity: AddressedIdentity,
 ): string {
   const sessionSecret = newSessionSecret();
   const text = JSON.stringify({ transactionId: transaction.id, identity, sessionSecret });

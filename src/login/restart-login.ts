@@ -3,20 +3,20 @@
  * provider, not that this browser is theirs: so it starts a sign-in, which ends in this browser, instead of finishing
  * one. What is no good is refused as it would be in a sign-in of its own.
  */
-import type { Connection } from '../connections/connection.ts';
+import type { ConnectionOf } from '../connections/connection.ts';
 import type { Callback } from '../connections/connector.ts';
 import { GatewayError } from '../errors.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
-import { admissionRefusals } from './admit-identity.ts';
 import type { DirectoryEntry } from './directory-store.ts';
 import type { LoginParts } from './login-parts.ts';
+import { admissionFailure } from './open-session.ts';
 import { wasUsed } from './single-use-store.ts';
 import { startLogin, type StartedLogin } from './start-login.ts';
 
 export interface UnsolicitedToken {
   readonly entry: DirectoryEntry;
-  readonly connection: Connection;
+  readonly connection: ConnectionOf<'jwt-callback'>;
   readonly domain: DomainName;
   readonly callback: Callback;
   readonly isFromAnotherSite: boolean;
@@ -36,8 +36,8 @@ export async function restartLogin(parts: LoginParts, token: UnsolicitedToken): 
       const connector = await parts.connectors.open(connection);
       return connector.complete(token.callback, NO_SECRETS);
     });
-    if (!organization.enabled) throw refusal('organization_disabled');
-    if (connection.status !== 'active') throw refusal('connection_disabled');
+    if (!organization.enabled) throw admissionFailure('organization_disabled');
+    if (connection.status !== 'active') throw admissionFailure('connection_disabled');
     if (await wasUsed(parts.database, identity)) {
       throw new GatewayError('token_replayed', { reason: 'the token was used before' });
     }
@@ -54,9 +54,4 @@ export async function restartLogin(parts: LoginParts, token: UnsolicitedToken): 
     isFromAnotherSite: token.isFromAnotherSite,
     startedByToken,
   });
-}
-
-function refusal(answer: 'organization_disabled' | 'connection_disabled'): GatewayError {
-  const { code, reason } = admissionRefusals[answer];
-  return new GatewayError(code, { reason });
 }

@@ -2,7 +2,8 @@
  * Which way a person goes: from a canonical address, or from an organization's entry link, to the organization's active
  * connection. Who does not exist, who is disabled and who has no way in look alike from outside.
  */
-import type { Connection } from '../connections/connection.ts';
+import type { RedirectConnection, TokenConnection, TokenKind } from '../connections/connection.ts';
+import { isRedirectConnection, isTokenConnection } from '../connections/connection-kinds.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
 import { canonicalEmail, type EmailAddress } from '../organizations/email-address.ts';
@@ -12,7 +13,7 @@ import type { Directory } from './directory.ts';
 
 export interface Route {
   readonly organization: Organization;
-  readonly connection: Connection;
+  readonly connection: RedirectConnection;
   /** Proved domain that the callback is named by: the address's, or the organization's first. */
   readonly domain: DomainName;
   /** The address that the person typed. */
@@ -39,10 +40,56 @@ export async function routeOrganization(directory: Directory, slug: string): Pro
   return { ...way, domain, email: undefined };
 }
 
+/** A token that an application shows for a person of an organization. */
+export interface TokenRoute {
+  readonly organization: Organization;
+  readonly connection: TokenConnection;
+}
+
+export interface TokenRouteQuestion {
+  /** Slug of the organization. */
+  readonly organization: string;
+  readonly kind: TokenKind;
+  readonly clientId: string;
+  /** Id of the connection, where the application names it. */
+  readonly connectionId: string | undefined;
+}
+
+/**
+ * The connection of an organization that takes tokens of a kind from an application. Who has none that names the application is
+ * as unknown as who does not exist.
+ * @throws GatewayError `unknown_organization`, `connection_disabled`, or `malformed_request` where several fit
+ */
+export async function routeToken(directory: Directory, question: TokenRouteQuestion): Promise<TokenRoute> {
+  const code = 'unknown_organization';
+  const entry = isSlug(question.organization) ? await directory.bySlug(question.organization) : undefined;
+  if (entry === undefined) throw unknown(code, 'nobody has it');
+  const { organization } = entry;
+  if (!organization.enabled) throw unknown(code, 'the organization is disabled', organization);
+  const fitting = entry.connections
+    .filter(isTokenConnection)
+    .filter(({ id }) => question.connectionId === undefined || id === question.connectionId)
+    .filter(
+      ({ kind, settings }) => kind === question.kind && settings.applications.includes(question.clientId),
+    );
+  const active = fitting.filter(({ status }) => status === 'active');
+  const [connection, another] = active;
+  if (connection !== undefined && another === undefined) return { organization, connection };
+  const organizationId = organization.id;
+  if (another !== undefined) {
+    const reason = 'several connections of the organization fit: the application has to name one';
+    throw new GatewayError('malformed_request', { reason, organizationId });
+  }
+  if (fitting.length > 0) {
+    throw new GatewayError('connection_disabled', { reason: 'the connection is disabled', organizationId });
+  }
+  throw unknown(code, `no ${question.kind} connection of it names the application`, organization);
+}
+
 function requireWay(
   entry: DirectoryEntry | undefined,
   code: FailureCode,
-): { readonly organization: Organization; readonly connection: Connection } {
+): { readonly organization: Organization; readonly connection: RedirectConnection } {
   if (entry === undefined) throw unknown(code, 'nobody has it');
   const { organization } = entry;
   if (!organization.enabled) throw unknown(code, 'the organization is disabled', organization);
@@ -52,9 +99,9 @@ function requireWay(
   return { organization, connection };
 }
 
-/** The connection that new sign-ins of an organization take. */
-export function activeConnection(entry: DirectoryEntry): Connection | undefined {
-  return entry.connections.find(({ status }) => status === 'active');
+/** The connection that new sign-ins of an organization's browsers take. */
+export function activeConnection(entry: DirectoryEntry): RedirectConnection | undefined {
+  return entry.connections.filter(isRedirectConnection).find(({ status }) => status === 'active');
 }
 
 function unknown(code: FailureCode, reason: string, organization?: Organization): GatewayError {

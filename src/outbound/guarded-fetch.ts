@@ -17,7 +17,7 @@ import { openResolver, type Resolver } from './resolver.ts';
 const LARGEST_BODY_KIB = 256;
 
 /** Limits of one call, where they are not those of all. */
-export interface CallLimits {
+interface CallLimits {
   /** Longest that the call may take; `OUTBOUND_DEADLINE_MS` otherwise. */
   readonly limitMs?: number | undefined;
   /** Largest body, after decompression. */

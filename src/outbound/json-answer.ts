@@ -16,9 +16,14 @@ const refuse = (reason: string): never => {
 export async function jsonAnswer(endpoint: string, response: Response): Promise<JsonObject> {
   const type = response.headers.get('content-type') ?? 'no content type';
   if (response.status !== 200) refuse(`${endpoint} answered with status ${response.status}`);
-  if (!JSON_TYPE.test(type)) refuse(`${endpoint} answered with ${showable(type)} instead of JSON`);
+  if (!isJsonType(response)) refuse(`${endpoint} answered with ${showable(type)} instead of JSON`);
   const document = parseJsonObject(new Uint8Array(await response.arrayBuffer()));
   return document ?? refuse(`the answer of ${endpoint} is not a JSON object, or an ambiguous one`);
+}
+
+/** Whether an answer says that it is JSON. */
+export function isJsonType({ headers }: Response): boolean {
+  return JSON_TYPE.test(headers.get('content-type') ?? '');
 }
 
 /** A header's value as it may be repeated to the operator. */

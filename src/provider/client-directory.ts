@@ -15,6 +15,9 @@ import type { SecretBox } from '../secret-box.ts';
 /** RFC 8628 section 3.4. */
 export const DEVICE_CODE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
+/** RFC 8693 section 2.1. Which connection takes tokens from an application is the connection's to say. */
+export const TOKEN_EXCHANGE_GRANT = 'urn:ietf:params:oauth:grant-type:token-exchange';
+
 const MOST_APPLICATIONS = 10_000;
 
 export interface ClientDirectory {
@@ -72,6 +75,7 @@ function clientMetadata({ clientId, settings }: Application): AdapterPayload {
     grant_types: [
       'authorization_code',
       'refresh_token',
+      TOKEN_EXCHANGE_GRANT,
       ...(settings.type === 'public' ? [DEVICE_CODE_GRANT] : []),
     ],
     id_token_signed_response_alg: settings.signingAlgorithm,

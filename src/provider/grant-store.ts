@@ -133,6 +133,20 @@ interface NewToken {
   readonly ttlSeconds: number;
 }
 
+const OPEN_GRANT = `
+  INSERT INTO grants (id, organization_id, session_id, client_id, payload)
+  SELECT CAST(:grantId AS text), s.organization_id, s.id, CAST(:clientId AS text), CAST(:grantPayload AS jsonb)
+  FROM sessions s WHERE s.id = CAST(:sessionId AS uuid) AND s.expires_at > now()
+  FOR KEY SHARE OF s
+  RETURNING id, organization_id, session_id`;
+
+const SIGNED_IN = `
+  INSERT INTO audit_events (action, outcome, organization_id, connection_id, user_id, email, client_id)
+  SELECT 'application.signed_in', 'success', s.organization_id, s.connection_id, s.user_id, u.email, CAST(:clientId AS text)
+  FROM opened JOIN sessions s ON s.id = opened.session_id
+  JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id
+  RETURNING 1`;
+
 /**
  * Writes a code, its grant and the audit event of both.
  * @returns false if the session has ended meanwhile; nothing was written then
@@ -150,23 +164,13 @@ export async function insertCodeWithGrant(
   const { rows } = await database.run((db) =>
     db
       .raw<{ rows: unknown[] }>(
-        `WITH opened AS (
-           INSERT INTO grants (id, organization_id, session_id, client_id, payload)
-           SELECT CAST(:grantId AS text), s.organization_id, s.id, CAST(:clientId AS text), CAST(:grantPayload AS jsonb)
-           FROM sessions s WHERE s.id = CAST(:sessionId AS uuid) AND s.expires_at > now()
-           FOR KEY SHARE OF s
-           RETURNING id, organization_id, session_id
-         ), code AS (
+        `WITH opened AS (${OPEN_GRANT}), code AS (
            INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
            SELECT CAST(:digest AS bytea), 'AuthorizationCode', opened.id, CAST(:payload AS jsonb),
                   now() + make_interval(secs => CAST(:ttlSeconds AS float8))
            FROM opened
          )
-         INSERT INTO audit_events (action, outcome, organization_id, connection_id, user_id, email, client_id)
-         SELECT 'application.signed_in', 'success', s.organization_id, s.connection_id, s.user_id, u.email, CAST(:clientId AS text)
-         FROM opened JOIN sessions s ON s.id = opened.session_id
-         JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id
-         RETURNING 1`,
+         ${SIGNED_IN}`,
         {
           grantId: grant.id,
           clientId: grant.clientId,
@@ -214,6 +218,33 @@ export async function issueTokens(database: Database, tokens: readonly IssuedTok
   await database.run((db) =>
     db.raw(ISSUE, { tokens: issueParameter(tokens) }).options({ name: 'issue-tokens' }),
   );
+}
+
+/**
+ * Writes a new grant, what is issued under it and the audit event of both.
+ * @returns false if the session has ended meanwhile; nothing was written then
+ */
+export async function openGrantWithTokens(
+  database: Database,
+  { id, clientId, payload, holder }: LiveGrant,
+  tokens: readonly IssuedToken[],
+): Promise<boolean> {
+  const { rows } = await database.run((db) =>
+    db
+      .raw<{ rows: unknown[] }>(
+        `WITH opened AS (${OPEN_GRANT}), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM opened))
+         ${SIGNED_IN}`,
+        {
+          grantId: id,
+          clientId,
+          sessionId: holder.sessionId,
+          grantPayload: JSON.stringify(payload),
+          tokens: issueParameter(tokens),
+        },
+      )
+      .options({ name: 'open-grant' }),
+  );
+  return rows.length > 0;
 }
 
 /**

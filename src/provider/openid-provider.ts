@@ -3,7 +3,7 @@
  * it is set up for us. It knows sessions and grants, and neither pages nor routes: what it shows people is handed in.
  */
 import { createHash, createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
-import Provider, { errors, type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
+import Provider, { type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Database } from '../database/database.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
 import type { SecretBox } from '../secret-box.ts';
@@ -15,12 +15,13 @@ import { providerAdapter } from './provider-adapter.ts';
 import { surroundAnswers } from './provider-answers.ts';
 import type { ProviderFaces } from './provider-request.ts';
 import { requestState } from './request-state.ts';
+import { ACCESS_TOKEN_TTL_SECONDS, resourceServerOf } from './resource-server.ts';
 import { SIGNED_TTL_SECONDS, type SigningKey } from './signing-key.ts';
 import { extraParameters, signInPath, signInPolicy } from './sign-in-policy.ts';
+import { registerTokenExchange } from './token-exchange.ts';
 import { userCodeFormat } from './user-code.ts';
 
 const CODE_TTL_SECONDS = 60;
-const ACCESS_TOKEN_TTL_SECONDS = 300;
 
 export interface OpenIdProviderParts {
   readonly database: Database;
@@ -47,6 +48,7 @@ export function openIdProvider(parts: OpenIdProviderParts, keys: readonly Signin
   });
   // Forwarded headers are set by us, from PUBLIC_URL.
   provider.proxy = true;
+  registerTokenExchange(provider, parts);
   surroundAnswers(provider, parts);
   compareSecretsOfOurs(provider, parts.clients);
   deriveSuccessors(provider);
@@ -191,15 +193,7 @@ function resourceIndicators(
     defaultResource: (_ctx, _client, oneOf) => oneOf?.[0],
     useGrantedResource: () => true,
     async getResourceServerInfo(_ctx, resource, client) {
-      const application = await clients.application(client.clientId);
-      if (application?.settings.resources.includes(resource) !== true) throw new errors.InvalidTarget();
-      return {
-        scope: Object.keys(claimsByScope).join(' '),
-        audience: resource,
-        accessTokenFormat: 'jwt',
-        accessTokenTTL: ACCESS_TOKEN_TTL_SECONDS,
-        jwt: { sign: { alg: application.settings.signingAlgorithm } },
-      };
+      return resourceServerOf(await clients.application(client.clientId), resource);
     },
   };
 }

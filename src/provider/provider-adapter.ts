@@ -14,6 +14,7 @@ import {
   findGrantToken,
   insertCodeWithGrant,
   issueTokens,
+  openGrantWithTokens,
   redeemToken,
   repeatRefresh,
   revokeGrant,
@@ -193,8 +194,15 @@ function tokenAdapter(database: Database, kind: GrantTokenKind): Partial<Adapter
  * race is refused.
  * @throws errors.OIDCProviderError
  */
-export async function saveIssue(database: Database, { used, tokens }: RequestState['issue']): Promise<void> {
+export async function saveIssue(
+  database: Database,
+  { used, grant, tokens }: RequestState['issue'],
+): Promise<void> {
   try {
+    if (grant !== undefined) {
+      if (await openGrantWithTokens(database, grant, tokens)) return;
+      throw new errors.InvalidGrant('the session has ended');
+    }
     if (used === undefined) {
       if (tokens.length > 0) await issueTokens(database, tokens);
       return;

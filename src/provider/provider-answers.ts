@@ -4,6 +4,7 @@
  */
 import type Provider from 'oidc-provider';
 import { errors, type KoaContextWithOIDC } from 'oidc-provider';
+import { findGatewayError } from '../errors.ts';
 import type { Database } from '../database/database.ts';
 import { DEVICE_CODE_GRANT } from './client-directory.ts';
 import { completeDeviceAnswer } from './device-code-room.ts';
@@ -51,7 +52,7 @@ export function surroundAnswers(
     if (ctx.status === 200) await finishIssue(ctx, database);
     if (ctx.status === 200 && routeOf(ctx) === 'device_authorization') completeDeviceAnswer(ctx, publicUrl);
     const refusal = state.failure === undefined ? undefined : refusalOf(ctx, state);
-    if (refusal !== undefined) await faces.onRefusal(ctx.req, refusal);
+    if (refusal !== undefined) nameFailure(ctx, state, await faces.onRefusal(ctx.req, refusal));
     else if (isEndSession(ctx)) {
       ctx.respond = false;
       // Of the page that the library made.
@@ -61,6 +62,19 @@ export function surroundAnswers(
       await faces.endSession(ctx.req, ctx.res, endSessionRequest(ctx));
     }
   });
+}
+
+/** What a sign-in failed with has a code of ours and a reference, whichever protocol it came by. */
+function nameFailure(ctx: KoaContextWithOIDC, { failure }: RequestState, reference: string): void {
+  const known = findGatewayError(failure);
+  if (known === undefined || !isRecord(ctx.body)) return;
+  ctx.body = { ...ctx.body, code: known.code, reference };
+  const { retryAfterSeconds } = known.context;
+  if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));
+}
+
+function isRecord(body: unknown): body is Record<string, unknown> {
+  return typeof body === 'object' && body !== null && Object.getPrototypeOf(body) === Object.prototype;
 }
 
 /** Nothing was issued until it is saved: what cannot be is a refusal in the place of the answer. */

@@ -4,6 +4,9 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type Provider from 'oidc-provider';
+import type { TokenKind } from '../connections/connection.ts';
+import type { PresentedToken } from '../connections/connector.ts';
+import type { FailureCode } from '../errors.ts';
 import type { Session } from '../sessions/session.ts';
 import type { DevicePlace } from './device-code-store.ts';
 import { beginRequest } from './request-state.ts';
@@ -16,6 +19,19 @@ export interface EndSessionRequest {
   readonly state: string | undefined;
   /** Whose session the application means, as its ID token says. */
   readonly hint: { readonly userId: string; readonly sessionId: string | undefined } | undefined;
+}
+
+/** A person's sign-in by a token that an application shows. */
+export interface PresentedSignIn {
+  /** Slug of the organization. */
+  readonly organization: string;
+  readonly kind: TokenKind;
+  readonly clientId: string;
+  /** Where the application names it. */
+  readonly connectionId: string | undefined;
+  /** Organizations that the application is for; undefined: all. */
+  readonly organizationIds: readonly string[] | undefined;
+  readonly presented: PresentedToken;
 }
 
 /** What the library refused, for the audit trail. */
@@ -38,8 +54,18 @@ export interface ProviderFaces {
     response: ServerResponse,
     end: EndSessionRequest,
   ) => Promise<void>;
-  /** Writes down what was refused. */
-  readonly onRefusal: (request: IncomingMessage, refusal: ProviderRefusal) => Promise<void>;
+  /**
+   * Writes down what was refused.
+   * @returns the reference that stands for it in the audit trail
+   */
+  readonly onRefusal: (request: IncomingMessage, refusal: ProviderRefusal) => Promise<string>;
+  /**
+   * Signs a person in by a token from outside.
+   * @throws GatewayError
+   */
+  readonly signInByToken: (signIn: PresentedSignIn) => Promise<Session>;
+  /** What the public learns of a failure. */
+  readonly publicFailure: (code: FailureCode) => { readonly status: number; readonly sentence: string };
 }
 
 export interface ProviderRequest {

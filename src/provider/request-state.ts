@@ -17,7 +17,12 @@ export interface RequestState {
   /** Grants that were found with a token in this request, by id: they are not asked for again. */
   readonly grants: Map<string, LiveGrant>;
   /** What the answer of the token endpoint uses up and holds. */
-  readonly issue: { used: GrantTokenName | undefined; readonly tokens: IssuedToken[] };
+  readonly issue: {
+    used: GrantTokenName | undefined;
+    /** The grant that all of it is under, where it is new. */
+    grant: LiveGrant | undefined;
+    readonly tokens: IssuedToken[];
+  };
   /** What the library reported as the reason of its refusal. */
   failure: unknown;
   /** Short name of that refusal, on its page and in the audit trail. */
@@ -39,7 +44,7 @@ function newState(beginning: Beginning): RequestState {
   return {
     ...beginning,
     grants: new Map(),
-    issue: { used: undefined, tokens: [] },
+    issue: { used: undefined, grant: undefined, tokens: [] },
     failure: undefined,
     get reference() {
       return (reference ??= newReference());

@@ -7,12 +7,13 @@ import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { ConnectionKind } from '../connections/connection.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
+import type { UserKey } from '../users/user.ts';
 import type { Session } from './session.ts';
 
 export interface SessionRow {
   readonly id: string;
   readonly user_id: string;
-  readonly email: string;
+  readonly email: string | null;
   readonly user_name: string | null;
   readonly organization_id: string;
   readonly slug: string;
@@ -53,7 +54,7 @@ export const ACTIVITY_SHARE = 0.05;
 
 export const sessionFromRow = (row: SessionRow): Session => ({
   id: row.id,
-  user: { id: row.user_id, email: row.email, name: row.user_name ?? undefined },
+  user: { id: row.user_id, email: row.email ?? undefined, name: row.user_name ?? undefined },
   organization: { id: row.organization_id, slug: row.slug, name: row.organization_name },
   connection: { id: row.connection_id, kind: row.kind },
   authenticatedAt: row.authenticated_at,
@@ -191,16 +192,17 @@ export async function endProviderSessions(
   });
 }
 
-/** Live sessions of an organization, or of one address in it, newest first. */
+/** Live sessions of an organization, or of one user in it, newest first. */
 export async function listSessions(
   database: Database,
-  filter: { readonly organizationId: string; readonly email?: string | undefined },
+  filter: { readonly organizationId: string; readonly user?: UserKey | undefined },
 ): Promise<readonly Session[]> {
   const { rows } = await database.run((db) =>
     db.raw<{ rows: SessionRow[] }>(
-      `${LIVE_SESSIONS} AND o.id = :organizationId AND (CAST(:email AS text) IS NULL OR u.email = :email)
+      `${LIVE_SESSIONS} AND o.id = :organizationId AND (CAST(:userId AS uuid) IS NULL OR u.id = :userId)
+         AND (CAST(:email AS text) IS NULL OR u.email = :email)
        ORDER BY s.authenticated_at DESC`,
-      { organizationId: filter.organizationId, email: filter.email ?? null },
+      { organizationId: filter.organizationId, userId: null, email: null, ...filter.user },
     ),
   );
   return rows.map(sessionFromRow);

@@ -8,11 +8,18 @@ import { connectionPlace, type ConnectionKind } from '../connections/connection.
 const SECRET_BYTES = 32;
 const SECRET = /^[A-Za-z0-9_-]{43}$/;
 
+interface SessionUser {
+  readonly id: string;
+  /** Undefined for somebody whom only an opaque token names. */
+  readonly email: string | undefined;
+  readonly name: string | undefined;
+}
+
 /** Who is signed in, how, and until when. */
 export interface Session {
   /** Public name of the session, for `session list` and `session revoke`. */
   readonly id: string;
-  readonly user: { readonly id: string; readonly email: string; readonly name: string | undefined };
+  readonly user: SessionUser;
   readonly organization: { readonly id: string; readonly slug: string; readonly name: string };
   readonly connection: { readonly id: string; readonly kind: ConnectionKind };
   readonly authenticatedAt: Date;

@@ -6,12 +6,12 @@ import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.
 import { Refusal } from '../errors.ts';
 import type { EmailAddress } from '../organizations/email-address.ts';
 import type { Organization } from '../organizations/organization.ts';
-import type { User } from './user.ts';
+import type { User, UserKey } from './user.ts';
 
 interface UserRow {
   readonly id: string;
   readonly organization_id: string;
-  readonly email: EmailAddress;
+  readonly email: EmailAddress | null;
   readonly name: string | null;
   readonly disabled_at: Date | null;
   readonly created_at: Date;
@@ -20,7 +20,7 @@ interface UserRow {
 const userFromRow = (row: UserRow): User => ({
   id: row.id,
   organizationId: row.organization_id,
-  email: row.email,
+  email: row.email ?? undefined,
   name: row.name ?? undefined,
   enabled: row.disabled_at === null,
   createdAt: row.created_at,
@@ -37,7 +37,7 @@ export async function insertUser(
   organization: Organization,
   user: NewUser,
   actor: string,
-): Promise<User> {
+): Promise<User & NewUser> {
   try {
     return await database.transaction(async (db) => {
       const [row] = await db<UserRow>('users')
@@ -48,10 +48,10 @@ export async function insertUser(
         action: 'user.added',
         organizationId: organization.id,
         userId: row.id,
-        email: row.email,
+        email: user.email,
         actor,
       });
-      return userFromRow(row);
+      return { ...userFromRow(row), ...user };
     });
   } catch (error) {
     if (sqlState(error) !== UNIQUE_VIOLATION) throw error;
@@ -102,17 +102,20 @@ export async function listUsers(database: Database, organization: Organization):
 export async function requireUser(
   database: Database,
   organization: Organization,
-  email: EmailAddress,
+  { email, userId }: UserKey,
 ): Promise<User> {
+  const key = email === undefined ? { id: userId } : { email };
   const row = await database.run((db) =>
-    db<UserRow>('users').where({ organization_id: organization.id, email }).first(),
+    db<UserRow>('users')
+      .where({ organization_id: organization.id, ...key })
+      .first(),
   );
-  if (row === undefined) {
-    throw new Refusal(
-      `${organization.slug} has no user ${email}. Add one with: user add ${organization.slug} ${email}`,
-    );
-  }
-  return userFromRow(row);
+  if (row !== undefined) return userFromRow(row);
+  throw new Refusal(
+    email === undefined
+      ? `${organization.slug} has no user ${userId}. See them with: user list ${organization.slug}`
+      : `${organization.slug} has no user ${email}. Add one with: user add ${organization.slug} ${email}`,
+  );
 }
 
 /** Enables or disables; disabling ends every session of the user. */

@@ -1,13 +1,28 @@
-/** A user: a person in one organization, named by a canonical address that is unique there and means nothing elsewhere. */
+/** A user: a person in one organization. A canonical address names them, which is unique there and means nothing elsewhere. */
 import type { EmailAddress } from '../organizations/email-address.ts';
 
 export interface User {
   readonly id: string;
   readonly organizationId: string;
-  readonly email: EmailAddress;
+  /** Undefined for somebody whom only an opaque token names. */
+  readonly email: EmailAddress | undefined;
   readonly name: string | undefined;
   readonly enabled: boolean;
   readonly createdAt: Date;
+}
+
+/** What a user of an organization is found by. */
+export type UserKey =
+  | { readonly email: EmailAddress; readonly userId?: undefined }
+  | { readonly userId: string; readonly email?: undefined };
+
+/** What to call somebody where one word has to do. */
+export function callName({
+  id,
+  email,
+  name,
+}: Pick<User, 'id' | 'name'> & { readonly email: string | undefined }): string {
+  return email ?? name ?? id;
 }
 
 /** Longest display name, in UTF-16 units. */

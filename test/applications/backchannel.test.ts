@@ -126,7 +126,7 @@ const ENDINGS: readonly Ending[] = [
       const address = canonicalEmail(`ada@${company.domain}`)?.address;
       if (address === undefined) throw new Error('not an address');
       const { database } = stage.gateway;
-      const user = await requireUser(database, company.organization, address);
+      const user = await requireUser(database, company.organization, { email: address });
       await setUserEnabled(database, user, false, 'test');
       await setUserEnabled(database, user, true, 'test');
     },

@@ -45,7 +45,7 @@ const applicationOf = ({ device }: World) => requireApplication(database(), devi
 async function userOf({ company: { organization, domain } }: World) {
   const address = canonicalEmail(`ada@${domain}`)?.address;
   if (address === undefined) throw new Error('not an address');
-  return requireUser(database(), organization, address);
+  return requireUser(database(), organization, { email: address });
 }
 
 interface Case {

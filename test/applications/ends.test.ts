@@ -59,7 +59,7 @@ const database = () => stage.gateway.database;
 async function userOf({ company: { organization, domain } }: World) {
   const address = canonicalEmail(`ada@${domain}`)?.address;
   if (address === undefined) throw new Error('not an address');
-  return requireUser(database(), organization, address);
+  return requireUser(database(), organization, { email: address });
 }
 
 const applicationOf = ({ app }: World) => requireApplication(database(), app.clientId);

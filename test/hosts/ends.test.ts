@@ -65,7 +65,7 @@ describe('a browser at a host is out when', () => {
     if (address === undefined) throw new Error('not an address');
     await setUserEnabled(
       gateway.database,
-      await requireUser(gateway.database, acme.organization, address),
+      await requireUser(gateway.database, acme.organization, { email: address }),
       false,
       actor,
     );

@@ -17,6 +17,7 @@ import { canonicalEmail } from '../../src/organizations/email-address.ts';
 import type { Organization, Provisioning } from '../../src/organizations/organization.ts';
 import { addDomain, insertOrganization } from '../../src/organizations/organization-store.ts';
 import { openSecretBox } from '../../src/secret-box.ts';
+import type { EmailAddress } from '../../src/organizations/email-address.ts';
 import type { User } from '../../src/users/user.ts';
 import { insertUser } from '../../src/users/user-store.ts';
 import { createTestDatabase, type TestDatabase } from './test-database.ts';
@@ -37,7 +38,11 @@ export interface TestGateway {
   /** Names something that must never be in the log: a token, a code, a secret. */
   neverLogged(...secrets: readonly string[]): void;
   addOrganization(slug: string, options?: OrganizationOptions): Promise<Organization>;
-  addUser(organization: Organization, email: string, name?: string): Promise<User>;
+  addUser(
+    organization: Organization,
+    email: string,
+    name?: string,
+  ): Promise<User & { readonly email: EmailAddress }>;
   addOidc(organization: Organization, options: OidcOptions): Promise<Connection>;
   addJwtCallback(organization: Organization, options: JwtCallbackOptions): Promise<Connection>;
   /** Another node on the same database, reached by its own port under the same PUBLIC_URL. */

@@ -10,7 +10,7 @@ import { GatewayError } from '../../errors.ts';
 import { canonicalEmail } from '../../organizations/email-address.ts';
 import { member, readJsonObject, type JsonObject } from '../../strict-json.ts';
 import type { ConnectionOf } from '../connection.ts';
-import { verifiedIdentity, type SingleUse, type VerifiedIdentity } from '../verified-identity.ts';
+import { verifiedIdentity, type SingleUse, type AddressedIdentity } from '../verified-identity.ts';
 
 /** Longest token in characters. */
 const LONGEST_TOKEN = 8_192;
@@ -62,7 +62,7 @@ export function decodeCallbackToken(token: string): DecodedToken {
 /**
  * @throws GatewayError `malformed_request`, `payload_too_large`, `token_invalid` or `token_expired`
  */
-export function verifyCallbackToken(token: string, context: CallbackTokenContext): VerifiedIdentity {
+export function verifyCallbackToken(token: string, context: CallbackTokenContext): AddressedIdentity {
   const { header, payload } = decodeCallbackToken(token);
   if (payload === 'ambiguous') return refuse('the payload repeats a member');
   requireKnownHeader(header);

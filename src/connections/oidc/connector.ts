@@ -4,7 +4,8 @@
  */
 import * as client from 'openid-client';
 import { GatewayError } from '../../errors.ts';
-import { verifiedIdentity, type VerifiedIdentity } from '../verified-identity.ts';
+import { amrOf } from '../authentication-methods.ts';
+import { verifiedIdentity, type AddressedIdentity } from '../verified-identity.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type {
   Callback,
@@ -16,7 +17,6 @@ import type {
   RedirectConnector,
 } from '../connector.ts';
 import {
-  authenticationMethods,
   CLOCK_TOLERANCE_SECONDS,
   requireDemandedSignIn,
   requireStrictIdToken,
@@ -178,7 +178,7 @@ function demandParameters(
 async function complete(
   { connection, config, now }: Opened & { readonly now: () => number },
   { callback, secrets, demands }: Completion,
-): Promise<VerifiedIdentity> {
+): Promise<AddressedIdentity> {
   const parameters = callback.url.searchParams;
   const [code, error] = [parameters.get('code') ?? '', parameters.get('error') ?? ''];
   if ((code === '') === (error === '')) {
@@ -222,7 +222,7 @@ async function complete(
       id: typeof claims['sid'] === 'string' ? claims['sid'] : undefined,
       idToken: config.serverMetadata().end_session_endpoint === undefined ? undefined : tokens.id_token,
       expiresAtSeconds: sessionExpiry(claims['session_expiry'], now() / 1000),
-      authenticationMethods: authenticationMethods(claims['amr']),
+      authenticationMethods: amrOf(claims['amr']),
       followed: followedBy(connection.settings, tokens.refresh_token),
     },
   });

@@ -84,16 +84,6 @@ export function usableEmail(
   return email;
 }
 
-const MOST_METHODS = 8;
-
-/** The provider's `amr`, as far as it is a short list of short names (RFC 8176); what is not is left out. */
-export function authenticationMethods(amr: unknown): readonly string[] {
-  if (!Array.isArray(amr)) return [];
-  return amr
-    .filter((name): name is string => typeof name === 'string' && /^[\w.:-]{1,32}$/.test(name))
-    .slice(0, MOST_METHODS);
-}
-
 /** What a sign-in at the provider has to be, by the organization's word or by an application's. */
 export interface SignInDemands {
   /** Seconds; none is too old without it. */

@@ -1,0 +1,126 @@
+/**
+ * Steps 4 to 6 of the flow, whatever brought the identity: may it in, as whom, and the session (admit-identity.ts,
+ * admission-store.ts, finish-login-store.ts). Here the question is put together and its answer becomes a failure or a session.
+ */
+import { connectionPlace, type UserPolicy } from '../connections/connection.ts';
+import type { VerifiedIdentity } from '../connections/verified-identity.ts';
+import { GatewayError, type FailureCode } from '../errors.ts';
+import { refreshTokenPlace } from '../sessions/session.ts';
+import { admissionRefusals, type Admission } from './admit-identity.ts';
+import type { AdmissionQuestion } from './admission-store.ts';
+import { finishLogin, type FinishedLogin, type TokenUseRow } from './finish-login-store.ts';
+import type { LoginParts } from './login-parts.ts';
+
+/** What a session is opened with beside an identity. */
+export interface SessionOpening {
+  /** Revision of the connection that the sign-in was started with. */
+  readonly revision: number;
+  readonly users: UserPolicy;
+  /** Of the new session's secret. */
+  readonly secretDigest: Buffer;
+  readonly idleTtlSeconds: number;
+  /** Digest of the session that the browser has now; it ends with the new one. */
+  readonly previousDigest?: Buffer | undefined;
+  /** The attempt that is used up with the token, where there is one. */
+  readonly attempt?: TokenUseRow | undefined;
+  /** Of the callback that proved the identity, where one did. */
+  readonly callbackDigest?: Buffer | undefined;
+  /** The application that showed the token, where one did. */
+  readonly clientId?: string | undefined;
+}
+
+export interface OpenedSession {
+  readonly id: string;
+  /** Where people of the organization land by default. */
+  readonly returnUrl: string | undefined;
+}
+
+/** @throws GatewayError that says why there is no session */
+export async function openSession(
+  parts: LoginParts,
+  identity: VerifiedIdentity,
+  opening: SessionOpening,
+): Promise<OpenedSession> {
+  const finished = await finishLogin(parts.database, {
+    ...admissionQuestion(identity, opening),
+    name: identity.name ?? null,
+    uses: [...(opening.attempt === undefined ? [] : [opening.attempt]), ...usesOf(identity)],
+    callbackDigest: opening.callbackDigest ?? null,
+    sessionDigest: opening.secretDigest,
+    sessionTtlSeconds: parts.sessionTtlSeconds,
+    sessionIdleTtlSeconds: opening.idleTtlSeconds,
+    previousDigest: opening.previousDigest ?? null,
+    clientId: opening.clientId ?? null,
+    ...providerSessionOf(parts, identity, opening.secretDigest),
+  });
+  const id = requireSession(finished, identity, opening.attempt === undefined);
+  return { id, returnUrl: finished.returnUrl ?? undefined };
+}
+
+export function admissionQuestion(
+  identity: VerifiedIdentity,
+  { revision, users }: Pick<SessionOpening, 'revision' | 'users'>,
+): AdmissionQuestion {
+  const { organizationId, connectionId, issuer, subject, email } = identity;
+  return {
+    organizationId,
+    connectionId,
+    revision,
+    domain: email?.domain ?? null,
+    email: email?.address ?? null,
+    issuer,
+    subject,
+    ...users,
+  };
+}
+
+export function admissionFailure(answer: Exclude<Admission, 'admitted'>): GatewayError {
+  const { code, reason } = admissionRefusals[answer];
+  return new GatewayError(code, { reason });
+}
+
+function usesOf(identity: VerifiedIdentity): readonly TokenUseRow[] {
+  return identity.singleUse.map((use) => ({
+    ...use,
+    digest: Buffer.from(use.digest, 'base64url').toString('hex'),
+  }));
+}
+
+function providerSessionOf(
+  { secrets }: LoginParts,
+  { providerSession, ...identity }: VerifiedIdentity,
+  secretDigest: Buffer,
+) {
+  const { idToken, followed } = providerSession ?? {};
+  return {
+    providerSessionId: providerSession?.id ?? null,
+    providerExpiresAtSeconds: providerSession?.expiresAtSeconds ?? null,
+    sealedIdToken:
+      idToken === undefined ? null : secrets.seal('id-token', connectionPlace(identity), idToken),
+    sealedRefreshToken:
+      followed === undefined
+        ? null
+        : secrets.seal(
+            'refresh-token',
+            refreshTokenPlace({ ...identity, secretDigest }),
+            followed.refreshToken,
+          ),
+    followSeconds: followed?.everySeconds ?? null,
+    // What proves the person to us is always somebody else's word.
+    authenticationMethods: ['fed', ...(providerSession?.authenticationMethods ?? [])],
+  };
+}
+
+/** @param isByToken whether the token is all that was used */
+function requireSession(finished: FinishedLogin, identity: VerifiedIdentity, isByToken: boolean): string {
+  const fail = (code: FailureCode, reason: string): never => {
+    throw new GatewayError(code, { reason, email: identity.email?.address });
+  };
+  if (finished.answer !== 'admitted') {
+    throw admissionFailure(finished.answer).with({ email: identity.email?.address });
+  }
+  const isTokenTaken = finished.taken.some((purpose) => purpose !== 'login');
+  if (isTokenTaken || (isByToken && !finished.isFresh)) fail('token_replayed', 'the token was used before');
+  if (!finished.isFresh) fail('login_expired', 'login transaction already used');
+  return finished.sessionId ?? fail('temporarily_unavailable', 'the user changed during the sign-in');
+}

@@ -1,0 +1,196 @@
+/**
+ * A gateway, an issuer of ID tokens with its keys on loopback, a customer's back end that understands opaque tokens, and an
+ * application that shows tokens of both kinds. Connections are added by the command line, as operators do.
+ */
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
+import { CommandLine } from '../cli/command-line.ts';
+import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/test-gateway.ts';
+import type { Organization } from '../../src/organizations/organization.ts';
+
+export const APP = 'app';
+const APP_SECRET = 'a secret of an application, long enough';
+const AUDIENCE = 'the-audience';
+export const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token';
+export const OPAQUE_TYPE = 'urn:gatehouse:token-type:opaque';
+
+/** Something that answers on loopback, and counts who asks. */
+interface Loopback {
+  readonly origin: string;
+  /** Method and target of every request, in order. */
+  readonly asked: string[];
+  close(): Promise<void>;
+}
+
+async function startLoopback(
+  answer: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>,
+): Promise<Loopback> {
+  const asked: string[] = [];
+  const server = createServer((request, response) => {
+    asked.push(`${request.method ?? ''} ${request.url ?? ''}`);
+    void answer(request, response);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return {
+    origin: `http://127.0.0.1:${port}`,
+    asked,
+    async close() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
+interface Key {
+  readonly privateKey: CryptoKey;
+  readonly jwk: JWK;
+}
+
+async function newKey(algorithm = 'RS256', kid?: string): Promise<Key> {
+  const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
+  const jwk = { ...(await exportJWK(publicKey)), alg: algorithm, use: 'sig' };
+  return { privateKey, jwk: { ...jwk, ...(kid === undefined ? {} : { kid }) } };
+}
+
+/** An issuer whose published keys a test can change at any time. */
+export interface Issuer extends Loopback {
+  readonly jwksUri: string;
+  readonly key: Key;
+  keys: readonly JWK[];
+  /** An ID token for somebody; claims that are undefined are absent. */
+  idToken(claims: Readonly<Record<string, unknown>>, options?: SigningOptions): Promise<string>;
+}
+
+interface SigningOptions {
+  readonly key?: Key;
+  readonly header?: Readonly<Record<string, unknown>>;
+}
+
+export async function startIssuer(): Promise<Issuer> {
+  const key = await newKey('RS256', 'first');
+  const loopback = await startLoopback((_, response) => {
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ keys: issuer.keys }));
+  });
+  const issuer: Issuer = Object.assign(loopback, {
+    jwksUri: `${loopback.origin}/jwks`,
+    key,
+    keys: [key.jwk],
+    idToken(claims: Readonly<Record<string, unknown>>, { key: by = key, header = {} }: SigningOptions = {}) {
+      const now = Math.floor(Date.now() / 1000);
+      const usual = { iss: loopback.origin, aud: AUDIENCE, iat: now, exp: now + 300, email_verified: true };
+      const alg = by.jwk.alg ?? 'RS256';
+      return new SignJWT({ ...usual, ...claims })
+        .setProtectedHeader({
+          alg,
+          typ: 'JWT',
+          ...(by.jwk.kid === undefined ? {} : { kid: by.jwk.kid }),
+          ...header,
+        })
+        .sign(by.privateKey);
+    },
+  });
+  return issuer;
+}
+
+/** A back end that answers as a test says; at first it knows nobody. */
+export interface BackEnd extends Loopback {
+  answer: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+  /** Answers everything with status 200 and this, as JSON. */
+  says(document: unknown): void;
+}
+
+export async function startBackEnd(): Promise<BackEnd> {
+  const loopback = await startLoopback((request, response) => backEnd.answer(request, response));
+  const backEnd: BackEnd = Object.assign(loopback, {
+    answer: (_: IncomingMessage, response: ServerResponse) => {
+      response.writeHead(401).end();
+    },
+    says(document: unknown) {
+      backEnd.answer = (_, response) => {
+        response.setHeader('content-type', 'application/json');
+        response.end(JSON.stringify(document));
+      };
+    },
+  });
+  return backEnd;
+}
+
+export interface Exchanged {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Readonly<Record<string, unknown>>;
+}
+
+export interface TokenScene {
+  readonly gateway: TestGateway;
+  readonly acme: Organization;
+  readonly command: CommandLine;
+  /** `connection add` of a kind, for Acme unless another slug is given; returns the id. */
+  addConnection(options: readonly string[], slug?: string): Promise<string>;
+  /** Shows a token at the token endpoint; undefined members are left out. */
+  exchange(parameters: Readonly<Record<string, string | undefined>>, client?: string): Promise<Exchanged>;
+  close(): Promise<void>;
+}
+
+export async function startTokenScene(options: TestGatewayOptions = {}): Promise<TokenScene> {
+  const gateway = await startTestGateway(options);
+  gateway.neverLogged(APP_SECRET);
+  const acme = await gateway.addOrganization('acme');
+  const command = new CommandLine({
+    DATABASE_URL: gateway.databaseUrl,
+    PUBLIC_URL: gateway.url,
+    SECRET_KEY: (gateway.config.secretKeys ?? []).map((key) => key.toString('base64')).join(','),
+  });
+  for (const clientId of [APP, 'other']) {
+    await command.json(
+      ['app', 'add', clientId, '--redirect-uri', 'https://app.vendor.example/callback', '--secret-file', '-'],
+      { stdin: APP_SECRET },
+    );
+  }
+  return {
+    gateway,
+    acme,
+    command,
+    async addConnection(given, slug = 'acme') {
+      const { id } = await command.json<{ id: string }>(['connection', 'add', slug, ...given]);
+      return id;
+    },
+    async exchange(parameters, client = APP) {
+      const form: Readonly<Record<string, string | undefined>> = {
+        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+        organization: 'acme',
+        ...parameters,
+      };
+      const given = Object.entries(form).filter((pair): pair is [string, string] => pair[1] !== undefined);
+      gateway.neverLogged(...[parameters['subject_token'] ?? ''].filter((token) => token.length > 4));
+      const response = await fetch(`${gateway.url}/oidc/token`, {
+        method: 'POST',
+        headers: {
+          authorization: `Basic ${Buffer.from(`${client}:${encodeURIComponent(APP_SECRET)}`).toString('base64')}`,
+        },
+        body: new URLSearchParams(given),
+      });
+      const { status, headers } = response;
+      return { status, headers, body: (await response.json()) as Record<string, unknown> };
+    },
+    close: () => gateway.close(),
+  };
+}
+
+/** The options of an ID token connection of an issuer. */
+export const idTokenOptions = (issuer: Issuer, match = 'sub'): readonly string[] => [
+  ...['id-token', '--jwks-uri', issuer.jwksUri, '--issuer', issuer.origin, '--audience', AUDIENCE],
+  ...['--match', match, '--application', APP],
+];
+
+/** The options of an opaque token connection, as the published example has it. */
+export const opaqueOptions = (backEnd: BackEnd): readonly string[] => [
+  ...['opaque-token', '--verify-url', `${backEnd.origin}/user/verify?token={token}`],
+  ...['--map', 'subject=user.id', '--map', 'login=user.login', '--map', 'name=user.fill_name'],
+  ...['--application', APP],
+];
