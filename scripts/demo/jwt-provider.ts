@@ -20,6 +20,8 @@ interface JwtProviderOptions {
   readonly companyName: string;
   /** The gateway's URL: only callbacks of this origin, below this path, are answered. */
   readonly allowedCallbackPrefix: string;
+  /** Whether each token has a `jti`, so that two of one person are two even if they are made within one second. */
+  readonly givesTokenIds?: boolean;
 }
 
 export interface JwtProvider {
@@ -34,9 +36,10 @@ function encodePart(part: object): string {
   return Buffer.from(JSON.stringify(part)).toString('base64url');
 }
 
-function makeToken(privateKey: KeyObject, email: string): string {
-  const expiresAt = Math.floor(Date.now() / 1000) + TOKEN_TTL_SECONDS;
-  const signed = `${encodePart({ typ: 'JWT', alg: 'RS256' })}.${encodePart({ exp: expiresAt, email })}`;
+function makeToken({ privateKey, givesTokenIds = false }: JwtProviderOptions, email: string): string {
+  const exp = Math.floor(Date.now() / 1000) + TOKEN_TTL_SECONDS;
+  const payload = { exp, email, ...(givesTokenIds && { jti: randomBytes(12).toString('base64url') }) };
+  const signed = `${encodePart({ typ: 'JWT', alg: 'RS256' })}.${encodePart(payload)}`;
   return `${signed}.${sign('RSA-SHA256', Buffer.from(signed), privateKey).toString('base64url')}`;
 }
 
@@ -86,7 +89,7 @@ class JwtProviderSite {
       return;
     }
     if (form !== undefined) this.#openSession(response, person);
-    const location = appendToken(callback, makeToken(this.#options.privateKey, person.email));
+    const location = appendToken(callback, makeToken(this.#options, person.email));
     response
       .writeHead(303, { location, 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' })
       .end();

@@ -3,7 +3,6 @@
  * demands, and a check that holds it. They send what the suite sends, a nonce and a state always, and a PKCE challenge,
  * which Gatehouse demands of everybody.
  */
-import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import type { Browser } from '../../scripts/demo/browser.ts';
@@ -15,6 +14,7 @@ import {
   claimsOf,
   codeFor,
   exchange,
+  letSecondsPass,
   newBrowser,
   PKCE,
   post,
@@ -108,10 +108,11 @@ async function expectNoScope(scope: string): Promise<void> {
   await seenAt(await flow(ada, { scope: `openid ${scope}` }));
 }
 
-/** Signs in, waits, asks with `more`, and expects another sign-in with a later `auth_time`. */
+/** Signs in, lets seconds pass, asks with `more`, and expects another sign-in with a later `auth_time`. */
 async function expectNewSignIn(more: Parameters): Promise<void> {
-  const { browser, tokens: first } = await freshFlow();
-  await setTimeout(2_100);
+  const { browser } = await freshFlow();
+  await letSecondsPass(scene);
+  const first = await flow(browser);
   await browser.open(authorizationUrl(scene, asSuite(more)));
   expect(browser.page.url.pathname).toBe('/login');
   await signInAs(browser, ADA);

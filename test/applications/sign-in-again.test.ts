@@ -1,5 +1,4 @@
 /** When a person who is signed in has to do it again, or who is not at all; and that each is asked once. */
-import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { Browser } from '../../scripts/demo/browser.ts';
 import { startOpenIdProvider, type OpenIdProvider } from '../../scripts/demo/openid-provider.ts';
@@ -10,6 +9,7 @@ import {
   authorize,
   claimsOf,
   exchange,
+  letSecondsPass,
   newBrowser,
   refusalsOf,
   signedIn,
@@ -65,8 +65,8 @@ describe('a new sign-in is asked for once, and then the request goes on', () => 
     { prompt: 'login', login_hint: ADA, organization: undefined },
   ])('%p', async (parameters) => {
     const browser = await signedIn(scene, ADA);
+    await letSecondsPass(scene);
     const { auth_time: before } = claimsOf((await tokensFor(scene, browser)).id_token);
-    await setTimeout(2_100);
     await expectAsked(browser, parameters);
     await signInAs(browser, ADA);
     const claims = await claimsIn(browser);

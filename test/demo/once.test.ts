@@ -1,29 +1,35 @@
-/** `npm run demo -- --once`, as somebody types it who has just installed the project. */
+/** `npm run demo -- --once`, as somebody types it who has just installed the project; several times beside each other. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, describe, expect, it } from '@jest/globals';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 
-let folder: string;
+/** All of them start PostgreSQL at once and wait for each other. */
+const PATIENCE_MS = 180_000;
 
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
+const folders: string[] = [];
+afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))));
+
+async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
+  folders.push(folder);
   // Run by root, PostgreSQL is another account that has to get there.
   await chmod(folder, 0o755);
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
 
-/** Runs the demonstration with every temporary file in the test's folder. */
+/** Runs the demonstration with every temporary file in a folder of its own; `left` is what it left there. */
 async function runDemo(
   args: readonly string[],
   options: { readonly signal?: NodeJS.Signals; readonly program?: readonly [string, ...string[]] } = {},
 ) {
   const { signal, program: [program, ...words] = ['npm', 'run', '--silent', 'demo', '--'] } = options;
   const { PATH = '', HOME = '' } = process.env;
+  const folder = await makeFolder();
   const child = spawn(program, [...words, ...args], {
     cwd: REPOSITORY,
     // A database of somebody's own is none of a demonstration's business.
@@ -48,52 +54,64 @@ async function runDemo(
   const [status, endedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   // What launch.js says when a source is newer than the last build is about the checkout, not from the demonstration.
   const stderr = output.stderr.replace(/^Compiling Gatehouse .*\n/, '');
-  return { status, endedBy, stdout: output.stdout, stderr };
+  return { status, endedBy, stdout: output.stdout, stderr, left: await readdir(folder) };
 }
 
 describe('npm run demo', () => {
-  it('-- --once signs both people in over real HTTP, prints every hop and ends with 0', async () => {
-    const { status, stdout, stderr } = await runDemo(['--once']);
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    const ending = stdout.slice(stdout.indexOf('Both people reached their dashboard'));
-    expect(ending).toMatch(/✓ ada@acme\.example .*OpenID Connect/);
-    expect(ending).toMatch(/✓ grace@brand\.example .*custom JWT/);
-    expect(ending).toMatch(/✓ ada@acme\.example .*in a terminal, by a code/);
-    expect(stdout).toMatch(/POST 400 {2}http:\S+\/oidc\/token {2}authorization_pending\n/);
-    const hops = stdout.split('\n').filter((line) => /^ *\d+ {2}(GET|POST) +[23]\d\d {2}http:/.test(line));
-    expect(hops.length).toBeGreaterThan(12);
-    expect(stdout).toContain('/v3/api/user/sso/brand.example/authenticate?token=…');
-    // W-08 No token, code or secret is printed, and no colour where nobody looks.
-    expect(stdout).not.toMatch(/eyJ[A-Za-z0-9_-]{8,}|[?&](code|state|token)=(?!…)/);
-    expect(stdout).not.toContain('\u001b');
-    expect(await readdir(folder)).toEqual([]);
-  });
+  it.concurrent(
+    '-- --once signs both people in over real HTTP, prints every hop and ends with 0',
+    async () => {
+      const { status, stdout, stderr, left } = await runDemo(['--once']);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      const ending = stdout.slice(stdout.indexOf('Both people reached their dashboard'));
+      expect(ending).toMatch(/✓ ada@acme\.example .*OpenID Connect/);
+      expect(ending).toMatch(/✓ grace@brand\.example .*custom JWT/);
+      expect(ending).toMatch(/✓ ada@acme\.example .*in a terminal, by a code/);
+      expect(stdout).toMatch(/POST 400 {2}http:\S+\/oidc\/token {2}authorization_pending\n/);
+      const hops = stdout.split('\n').filter((line) => /^ *\d+ {2}(GET|POST) +[23]\d\d {2}http:/.test(line));
+      expect(hops.length).toBeGreaterThan(12);
+      expect(stdout).toContain('/v3/api/user/sso/brand.example/authenticate?token=…');
+      // W-08 No token, code or secret is printed, and no colour where nobody looks.
+      expect(stdout).not.toMatch(/eyJ[A-Za-z0-9_-]{8,}|[?&](code|state|token)=(?!…)/);
+      expect(stdout).not.toContain('\u001b');
+      expect(left).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
 
-  it('says what to try, and Ctrl-C stops everything and removes what it made', async () => {
-    const { stdout } = await runDemo([], { signal: 'SIGINT' });
-    expect(stdout).toMatch(/Open http:\/\/localhost:\d+\/login and type an address/);
-    for (const word of [
-      'ada@acme.example',
-      'grace@brand.example',
-      'nobody@acme.example',
-      '/sso/acme',
-      '/sso/brand',
-      'npm run example:terminal -- --issuer http://localhost:',
-    ]) {
-      expect(stdout).toContain(word);
-    }
-    expect(await readdir(folder)).toEqual([]);
-  });
+  it.concurrent(
+    'says what to try, and Ctrl-C stops everything and removes what it made',
+    async () => {
+      const { stdout, left } = await runDemo([], { signal: 'SIGINT' });
+      expect(stdout).toMatch(/Open http:\/\/localhost:\d+\/login and type an address/);
+      for (const word of [
+        'ada@acme.example',
+        'grace@brand.example',
+        'nobody@acme.example',
+        '/sso/acme',
+        '/sso/brand',
+        'npm run example:terminal -- --issuer http://localhost:',
+      ]) {
+        expect(stdout).toContain(word);
+      }
+      expect(left).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
 
-  it('stops and removes what it made when its reader has seen enough', async () => {
-    const pipe = `npm run --silent demo -- --once | head -n 3; echo "status \${PIPESTATUS[0]}"`;
-    const { status, stdout, stderr } = await runDemo([], { program: ['bash', '-c', pipe] });
-    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
-    expect(stdout).toMatch(/^Starting Gatehouse .*\nReady .*\n\nstatus 141\n$/);
-    expect(await readdir(folder)).toEqual([]);
-  });
+  it.concurrent(
+    'stops and removes what it made when its reader has seen enough',
+    async () => {
+      const pipe = `npm run --silent demo -- --once | head -n 3; echo "status \${PIPESTATUS[0]}"`;
+      const { status, stdout, stderr, left } = await runDemo([], { program: ['bash', '-c', pipe] });
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+      expect(stdout).toMatch(/^Starting Gatehouse .*\nReady .*\n\nstatus 141\n$/);
+      expect(left).toEqual([]);
+    },
+    PATIENCE_MS,
+  );
 
-  it('--help says how it is used; what it does not know is wrong usage', async () => {
+  it.concurrent('--help says how it is used; what it does not know is wrong usage', async () => {
     expect(await runDemo(['--help'])).toMatchObject({ status: 0, stdout: expect.stringContaining('--once') });
     expect(await runDemo(['--twice'])).toMatchObject({
       status: 2,

@@ -1,4 +1,4 @@
-/** `npm run example:terminal` against a gateway, and the person who answers in a browser. */
+/** `npm run example:terminal` against a gateway, and the person who answers in a browser. The programs wait beside each other. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -17,10 +17,12 @@ let scene: Scene;
 let folder: string;
 beforeAll(async () => {
   scene = await startScene();
-  await scene.addApp('terminal', { isPublic: true, redirectUris: ['http://127.0.0.1/callback'] });
+  for (const clientId of ['terminal', 'forgotten']) {
+    await scene.addApp(clientId, { isPublic: true, redirectUris: ['http://127.0.0.1/callback'] });
+  }
   folder = await mkdtemp(join(tmpdir(), 'gatehouse-test-'));
   // A desktop's way to open a page, which writes down what it was to open.
-  await writeFile(join(folder, 'xdg-open'), `#!/bin/sh\nprintf %s "$*" > "${folder}/opened"\n`);
+  await writeFile(join(folder, 'xdg-open'), `#!/bin/sh\nprintf %s "$*" > "${folder}/$OPENED"\n`);
   await chmod(join(folder, 'xdg-open'), 0o755);
 });
 afterAll(async () => {
@@ -62,9 +64,9 @@ function startApp(args: readonly string[], env: Readonly<Record<string, string>>
 }
 
 describe('the terminal application', () => {
-  it('opens the link, waits, and says who signed in', async () => {
+  it.concurrent('opens the link, waits, and says who signed in', async () => {
     const browser = await scene.signedIn();
-    const app = startApp([], { DISPLAY: ':0' });
+    const app = startApp([], { DISPLAY: ':0', OPENED: 'opened' });
     const link = await app.link;
     await browser.open(link);
     expect(browser.page.body).toContain(new URL(link).searchParams.get('user_code'));
@@ -77,20 +79,19 @@ describe('the terminal application', () => {
     expect(await readFile(join(folder, 'opened'), 'utf8')).toBe(link);
   });
 
-  it('--json prints one document, and --no-browser opens nothing', async () => {
-    await rm(join(folder, 'opened'), { force: true });
+  it.concurrent('--json prints one document, and --no-browser opens nothing', async () => {
     const browser = await scene.signedIn('grace@acme.example');
-    const app = startApp(['--json', '--no-browser'], { DISPLAY: ':0' });
+    const app = startApp(['--json', '--no-browser'], { DISPLAY: ':0', OPENED: 'unwanted' });
     await browser.open(await app.link);
     await browser.submit({ decision: 'allow' });
     const { status, stdout } = await app.ended;
     expect(status).toBe(0);
     const who = { name: 'grace', email: 'grace@acme.example', organization: 'acme' };
     expect(JSON.parse(stdout)).toEqual(who);
-    await expect(readFile(join(folder, 'opened'))).rejects.toThrow('ENOENT');
+    await expect(readFile(join(folder, 'unwanted'))).rejects.toThrow('ENOENT');
   });
 
-  it('ends with 1 when the person denies, and says how to start again', async () => {
+  it.concurrent('ends with 1 when the person denies, and says how to start again', async () => {
     const browser = await scene.signedIn();
     const app = startApp(['--json']);
     await browser.open(await app.link);
@@ -103,23 +104,23 @@ describe('the terminal application', () => {
     expect(stderr).toMatch(/To start again, run it again\.\n$/);
   });
 
-  it('ends with 1 when nobody answers in five minutes', async () => {
-    const app = startApp([]);
+  it.concurrent('ends with 1 when nobody answers in five minutes', async () => {
+    const app = startApp(['--client-id', 'forgotten']);
     await app.link;
-    await scene.gateway.sql('UPDATE device_codes SET expires_at = now()');
+    await scene.gateway.sql(`UPDATE device_codes SET expires_at = now() WHERE client_id = 'forgotten'`);
     const { status, stderr } = await app.ended;
     expect(status).toBe(1);
     expect(stderr).toContain('Nobody approved within the five minutes');
   });
 
-  it('stops at Ctrl-C', async () => {
+  it.concurrent('stops at Ctrl-C', async () => {
     const app = startApp([]);
     await app.link;
     app.child.kill('SIGINT');
     expect(await app.ended).toMatchObject({ status: 130, stderr: 'Stopped.\n' });
   });
 
-  it('goes on after polls that are lost, and ends by itself when the code is over', async () => {
+  it.concurrent('goes on after polls that are lost, and ends by itself when the code is over', async () => {
     const faults = ['reset', '503', '429'];
     const provider = createServer((request, response) => {
       const answer = (status: number, body: object) => {
@@ -155,7 +156,7 @@ describe('the terminal application', () => {
     }
   });
 
-  it('says what is wrong', async () => {
+  it.concurrent('says what is wrong', async () => {
     expect(await startApp(['--client-id', 'nobody']).ended).toMatchObject({
       status: 1,
       stderr: expect.stringContaining('client'),

@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { text as readAll } from 'node:stream/consumers';
-import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { startEvilProvider, type EvilProvider } from '../attacks/evil-provider.ts';
 import { CommandLine } from '../cli/command-line.ts';
 import { endProcesses, startServer, type ServerProcess } from '../cli/processes.ts';
@@ -20,6 +20,8 @@ let visitor: Visitor;
 let shown: string[];
 /** The question that the provider has not answered yet. */
 let asked: Promise<ServerResponse>;
+/** All questions. */
+const questions: ServerResponse[] = [];
 
 beforeAll(async () => {
   postgres = await startOwnPostgres();
@@ -52,11 +54,16 @@ beforeEach(async () => {
         async token(request, response) {
           const form = new URLSearchParams(await readAll(request));
           shown.push(form.get('refresh_token') ?? '');
+          questions.push(response);
           resolve(response);
         },
       },
     };
   });
+});
+afterEach(() => {
+  // Otherwise a gateway that stops waits for its answer.
+  for (const response of questions.splice(0)) response.destroy();
 });
 afterAll(async () => {
   await server.stop();
