@@ -57,6 +57,8 @@ export interface FailureContext {
   };
   /** The provider would not take the code: it is not its, is over, or another request has just redeemed it. */
   readonly isCodeRefused?: boolean;
+  /** The provider did not answer: the network's trouble or its own, and not a word that it said. */
+  readonly isUnanswered?: boolean;
   /** Where the person was going, as return-to.ts accepted it. */
   readonly returnTo?: string | undefined;
   /** Whether it happened where a provider sends people back to. */

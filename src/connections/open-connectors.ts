@@ -7,6 +7,7 @@ import { withoutDeadline } from '../outbound/deadline.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { secretPlace, type Connection } from './connection.ts';
 import { openConnection } from './connection-kinds.ts';
+import { connectionLines } from './connection-lines.ts';
 import type { ConnectorContext, RedirectConnector } from './connector.ts';
 
 const MOST_OPEN = 10_000;
@@ -22,14 +23,16 @@ export function openConnectors(
   secrets: SecretBox,
   context: Omit<ConnectorContext, 'clientSecret'>,
 ): OpenConnectors {
+  const lines = connectionLines(context.fetch, context.now);
   const cache = new LRUCache<string, Promise<RedirectConnector>>({ max: MOST_OPEN, ttl: REOPEN_AFTER_MS });
   return {
     open(connection) {
+      const { fetch } = lines.of(connection);
       const key = `${connection.id} ${connection.revision}`;
       const known = cache.get(key);
       if (known !== undefined) return known;
       const opening = withoutDeadline(() =>
-        openConnection(connection, { ...context, clientSecret: clientSecret(secrets, connection) }),
+        openConnection(connection, { ...context, fetch, clientSecret: clientSecret(secrets, connection) }),
       );
       cache.set(key, opening);
       opening.catch(() => {

@@ -113,7 +113,7 @@ async function discoverConfiguration(
     authentication,
   );
   const keys = providerKeys(() =>
-    context.fetch(metadata.jwks_uri, { headers: { accept: 'application/json' } }),
+    context.fetch(metadata.jwks_uri, { headers: { accept: 'application/json' } }, { isRemembered: true }),
   );
   const clock = providerClock(context.now);
   const fetch = providerFetch(context.fetch, metadata, { keys, clock });

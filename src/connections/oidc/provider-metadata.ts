@@ -45,7 +45,8 @@ export async function fetchProviderMetadata(
 ): Promise<ProviderMetadata> {
   const issuer = issuerOf(discoveryUrl);
   const documentUrl = issuer.replace(/\/$/, '') + WELL_KNOWN;
-  const response = await fetch(documentUrl, { headers: { accept: 'application/json' } });
+  const headers = { accept: 'application/json' };
+  const response = await fetch(documentUrl, { headers }, { isRemembered: true });
   const document = await jsonAnswer('discovery', response);
   const parsed = metadataShape.safeParse(document);
   if (!parsed.success) {
