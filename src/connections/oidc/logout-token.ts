@@ -8,7 +8,7 @@ import { GatewayError } from '../../errors.ts';
 import { parseJsonObject } from '../../strict-json.ts';
 import type { EndedProviderSession } from '../connector.ts';
 import { CLOCK_TOLERANCE_SECONDS } from './id-token-rules.ts';
-import type { ProviderKeys } from '../provider-keys.ts';
+import { claimedKeyId, type ProviderKeys } from '../provider-keys.ts';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 const LONGEST_TOKEN = 16 * 1024;
@@ -74,7 +74,9 @@ export async function verifyLogoutToken(
 }
 
 async function verifiedClaims(token: string, context: LogoutTokenContext): Promise<JWTPayload> {
-  const keys = createLocalJWKSet((await context.keys.current()) as unknown as JSONWebKeySet);
+  const keys = createLocalJWKSet(
+    (await context.keys.current(claimedKeyId(token))) as unknown as JSONWebKeySet,
+  );
   try {
     const { payload, protectedHeader } = await jwtVerify(token, keys, {
       issuer: context.issuer,
