@@ -57,6 +57,10 @@ export interface FailureContext {
   };
   /** The provider would not take the code: it is not its, is over, or another request has just redeemed it. */
   readonly isCodeRefused?: boolean;
+  /** The provider did not answer: the network's trouble or its own, and not a word that it said. */
+  readonly isUnanswered?: boolean;
+  /** The provider was understood, and must not be used as it is: no trouble that passes, but a change that an operator has to see. */
+  readonly isVerdict?: boolean;
   /** Where the person was going, as return-to.ts accepted it. */
   readonly returnTo?: string | undefined;
   /** Whether it happened where a provider sends people back to. */

@@ -5,6 +5,7 @@
  */
 import type { GatewayError } from '../errors.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
+import type { ProviderKeys } from './provider-keys.ts';
 import type { AddressedIdentity, SingleUse, VerifiedIdentity } from './verified-identity.ts';
 
 /** A browser can be sent away, a token cannot. */
@@ -126,7 +127,10 @@ export interface Callback {
 
 /** What a connector is opened with. */
 export interface ConnectorContext {
+  /** By the connection's own line. */
   readonly fetch: GuardedFetch;
+  /** The provider's keys at its `jwks_uri`. They are kept when the connection is opened again. */
+  readonly keysAt: (url: string) => ProviderKeys;
   readonly allowPrivateNetworks: boolean;
   /** Origin of this gateway. */
   readonly publicUrl: string;

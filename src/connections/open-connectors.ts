@@ -1,17 +1,23 @@
 /**
- * Connectors that are open in this process, by connection and revision: a changed connection is opened anew by itself.
- * Opening is lazy and happens once for all who wait for it; one that fails harms nobody else and is tried again.
+ * Connectors that are open in this process, with each connection's line to its provider and the keys that came by it. A changed
+ * connection is opened anew by itself. Opening is lazy and happens once for all who wait for it; one that fails harms nobody else.
+ * A provider that cannot be asked again is used as it was; one that says it is another now is not.
  */
 import { LRUCache } from 'lru-cache';
-import { withoutDeadline } from '../outbound/deadline.ts';
+import { findGatewayError } from '../errors.ts';
+import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
+import { keptAnswer, type KeptAnswer } from '../outbound/kept-answer.ts';
+import { providerLine } from '../outbound/provider-line.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { secretPlace, type Connection, type RedirectConnection, type TokenConnection } from './connection.ts';
 import { openConnection } from './connection-kinds.ts';
 import type { Connector, ConnectorContext, RedirectConnector, TokenConnector } from './connector.ts';
+import { providerKeys, type ProviderKeys } from './provider-keys.ts';
 
 const MOST_OPEN = 10_000;
-/** How long a provider's own description of itself is taken for true. */
-const REOPEN_AFTER_MS = 60 * 60 * 1000;
+const HOUR_MS = 60 * 60 * 1000;
+/** How long a provider's own description of itself is taken for true; and while it cannot be had again. */
+const AGES = { renewAfterMs: HOUR_MS, freshForMs: 24 * HOUR_MS, usableForMs: 24 * HOUR_MS };
 
 export interface OpenConnectors {
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` if the provider does not answer */
@@ -19,27 +25,59 @@ export interface OpenConnectors {
   open(connection: TokenConnection): Promise<TokenConnector>;
 }
 
+/** What is kept of a connection in one revision. */
+interface Opened {
+  readonly revision: number;
+  readonly connector: KeptAnswer<Connector>;
+}
+
 export function openConnectors(
   secrets: SecretBox,
-  context: Omit<ConnectorContext, 'clientSecret'>,
+  context: Omit<ConnectorContext, 'clientSecret' | 'keysAt'>,
 ): OpenConnectors {
-  const cache = new LRUCache<string, Promise<Connector>>({ max: MOST_OPEN, ttl: REOPEN_AFTER_MS });
+  const cache = new LRUCache<string, Opened>({
+    max: MOST_OPEN,
+    ttl: AGES.usableForMs,
+    updateAgeOnGet: true,
+  });
+  const openAnew = (connection: Connection): Opened => {
+    const { fetch } = providerLine(context.fetch, context);
+    const opening = {
+      ...context,
+      fetch,
+      keysAt: keysBy(fetch),
+      clientSecret: clientSecret(secrets, connection),
+    };
+    const connector = keptAnswer(() => openConnection(connection, opening), { ...AGES, isTrouble });
+    return { revision: connection.revision, connector };
+  };
   return {
     open(connection: Connection) {
-      const key = `${connection.id} ${connection.revision}`;
-      const known = cache.get(key);
-      if (known !== undefined) return known;
-      const opening = withoutDeadline(() =>
-        openConnection(connection, { ...context, clientSecret: clientSecret(secrets, connection) }),
-      );
-      cache.set(key, opening);
-      opening.catch(() => {
-        if (cache.peek(key) === opening) cache.delete(key);
-      });
-      return opening;
+      const known = cache.get(connection.id);
+      if (known?.revision === connection.revision) return known.connector.get();
+      const opened = openAnew(connection);
+      cache.set(connection.id, opened);
+      return opened.connector.get();
     },
     // A kind opens to a connector of its own flow.
   } as OpenConnectors;
+}
+
+const isTrouble = (error: unknown) => {
+  const known = findGatewayError(error);
+  return known !== undefined && known.context.isVerdict !== true;
+};
+
+/** The keys at the one place where a provider has them. */
+function keysBy(fetch: GuardedFetch): (url: string) => ProviderKeys {
+  let known: { readonly url: string; readonly keys: ProviderKeys } | undefined;
+  return (url) => {
+    if (known?.url !== url) {
+      const headers = { accept: 'application/json' };
+      known = { url, keys: providerKeys(() => fetch(url, { headers }, { isRemembered: true })) };
+    }
+    return known.keys;
+  };
 }
 
 function clientSecret(secrets: SecretBox, connection: Connection): string | undefined {

@@ -1,14 +1,19 @@
 /**
- * The keys of one provider (RFC 7517). Whoever needs them at once fetches them once. A document that cannot be used never takes
- * the place of one that could: the last good one serves for a day while the provider's key endpoint is in trouble.
- *
- * How often they are fetched is openid-client's: after five minutes, or for an unknown `kid` after one.
+ * The keys of one provider (RFC 7517), and how old they may get. A document that cannot be used never takes the place of one that
+ * could: the last good one serves for a day while the provider's key endpoint is in trouble. A key that was taken away there is gone
+ * here after five minutes, and a new one is known by the time that something is signed with it, or ten seconds later.
  */
 import { findGatewayError, GatewayError } from '../errors.ts';
-import { member, type JsonObject } from '../strict-json.ts';
 import { jsonAnswer } from '../outbound/json-answer.ts';
+import { keptAnswer } from '../outbound/kept-answer.ts';
+import { member, parseJsonObject, type JsonObject } from '../strict-json.ts';
 
-const STALE_AFTER_MS = 24 * 60 * 60 * 1000;
+const MINUTE_MS = 60_000;
+const AGES = {
+  renewAfterMs: 4 * MINUTE_MS,
+  freshForMs: 5 * MINUTE_MS,
+  usableForMs: 24 * 60 * MINUTE_MS,
+};
 const MOST_KEYS = 100;
 const LONGEST_KEY_ID = 1_024;
 const SMALLEST_MODULUS_BITS = 2_048;
@@ -20,37 +25,40 @@ interface KeySet {
 
 export interface ProviderKeys {
   /**
-   * @param kid what a token names its key by, if it does
+   * @param kid of the key that is needed: if it is not there, the keys are asked for again, at most every ten seconds
    * @throws GatewayError `identity_provider_error` or `identity_provider_timeout`
    */
   current(kid?: string): Promise<KeySet>;
 }
 
-/** @param fetchKeys asks the provider's `jwks_uri` */
-export function providerKeys(fetchKeys: () => Promise<Response>): ProviderKeys {
-  let lastGood: { readonly set: KeySet; readonly atMs: number } | undefined;
-  let fetching: Promise<KeySet> | undefined;
-  const fetchNow = async (): Promise<KeySet> => {
-    try {
-      const set = usableKeys(await jsonAnswer('the key endpoint (jwks_uri)', await fetchKeys()));
-      lastGood = { set, atMs: performance.now() };
-      return set;
-    } catch (error) {
-      const isTheirs = findGatewayError(error) !== undefined;
-      if (isTheirs && lastGood !== undefined && performance.now() - lastGood.atMs < STALE_AFTER_MS) {
-        return lastGood.set;
-      }
-      throw error;
-    }
-  };
+/**
+ * @param fetchKeys asks the provider's `jwks_uri`
+ * @param clock milliseconds on a clock that is never set back
+ */
+export function providerKeys(
+  fetchKeys: () => Promise<Response>,
+  clock: { now(): number } = performance,
+): ProviderKeys {
+  const isTrouble = (error: unknown) => findGatewayError(error) !== undefined;
+  const kept = keptAnswer(
+    async () => usableKeys(await jsonAnswer('the key endpoint (jwks_uri)', await fetchKeys())),
+    { ...AGES, isTrouble },
+    clock,
+  );
   return {
-    current() {
-      fetching ??= fetchNow().finally(() => {
-        fetching = undefined;
-      });
-      return fetching;
+    async current(kid) {
+      const set = await kept.get();
+      const isThere = kid === undefined || set.keys.some((key) => member(key, 'kid') === kid);
+      return isThere ? set : kept.getNewest();
     },
   };
+}
+
+/** The `kid` that a token (RFC 7515) says it was signed with; undefined if it names none that can be read. */
+export function claimedKeyId(token: string): string | undefined {
+  const [header = ''] = token.split('.', 1);
+  const kid = member(parseJsonObject(Buffer.from(header, 'base64url')) ?? {}, 'kid');
+  return typeof kid === 'string' && kid.length <= LONGEST_KEY_ID ? kid : undefined;
 }
 
 function usableKeys(document: JsonObject): KeySet {

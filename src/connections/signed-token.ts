@@ -5,8 +5,9 @@
 import { compactVerify, createLocalJWKSet, errors, type JSONWebKeySet } from 'jose';
 import { GatewayError } from '../errors.ts';
 import { member, parseJsonObject, type JsonObject } from '../strict-json.ts';
-import type { ProviderKeys } from './provider-keys.ts';
+import { claimedKeyId, type ProviderKeys } from './provider-keys.ts';
 
+/** How far a provider's clock may be from ours. */
 export const CLOCK_TOLERANCE_SECONDS = 30;
 
 /** In characters. */
@@ -40,8 +41,7 @@ export async function verifySignature(
     .map((part) => parseJsonObject(Buffer.from(part, 'base64url')));
   if (header === undefined || payload === undefined) return refuse('the token is not unambiguous JSON');
   requireKnownHeader(header, type);
-  const kid = member(header, 'kid');
-  const set = await keys.current(typeof kid === 'string' ? kid : undefined);
+  const set = await keys.current(claimedKeyId(token));
   try {
     await compactVerify(token, createLocalJWKSet(set as unknown as JSONWebKeySet), {
       algorithms: ALGORITHMS,

@@ -36,3 +36,30 @@ export async function withinDeadline<Result>(work: () => Promise<Result>): Promi
 export function withoutDeadline<Result>(work: () => Promise<Result>): Promise<Result> {
   return deadlines.exit(work);
 }
+
+/**
+ * A deadline of one call that ends with any of the others. Made by hand: what AbortSignal.any makes of AbortSignal.timeout
+ * can be collected as garbage while a call waits for it, and the call then waits for ever (Node 20).
+ */
+export function joinedDeadline(
+  limitMs: number,
+  others: readonly (AbortSignal | null | undefined)[],
+): {
+  readonly signal: AbortSignal;
+  readonly release: () => void;
+} {
+  const controller = new AbortController();
+  const abort = () => {
+    controller.abort();
+  };
+  const timer = setTimeout(abort, limitMs);
+  for (const other of others) {
+    if (other?.aborted === true) abort();
+    other?.addEventListener('abort', abort);
+  }
+  const release = () => {
+    clearTimeout(timer);
+    for (const other of others) other?.removeEventListener('abort', abort);
+  };
+  return { signal: controller.signal, release };
+}

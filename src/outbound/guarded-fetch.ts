@@ -9,7 +9,7 @@ import { isNativeError } from 'node:util/types';
 import { Agent, fetch as undiciFetch } from 'undici';
 import { findGatewayError, GatewayError } from '../errors.ts';
 import { parseUrl } from '../parse-url.ts';
-import { currentDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
+import { currentDeadline, joinedDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 import { isPublicAddress } from './public-address.ts';
 import { openResolver, type Resolver } from './resolver.ts';
 
@@ -17,11 +17,16 @@ import { openResolver, type Resolver } from './resolver.ts';
 const LARGEST_BODY_KIB = 256;
 
 /** Limits of one call, where they are not those of all. */
-interface CallLimits {
+export interface CallLimits {
   /** Longest that the call may take; `OUTBOUND_DEADLINE_MS` otherwise. */
   readonly limitMs?: number | undefined;
   /** Largest body, after decompression. */
   readonly largestKib?: number;
+  /**
+   * Whether what the call brings is remembered, and serves while it cannot be had again: then its failures keep nobody from
+   * making other calls (provider-line.ts).
+   */
+  readonly isRemembered?: boolean;
 }
 
 export type GuardedFetch = (
@@ -84,9 +89,10 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
     } catch (error) {
       const ours = findGatewayError(error);
       if (ours !== undefined) throw ours;
-      if (signal.aborted)
-        throw new GatewayError('identity_provider_timeout', { reason: 'no answer in time' }, error);
-      throw new GatewayError('identity_provider_error', { reason: networkReason(error) }, error);
+      const [code, reason] = signal.aborted
+        ? (['identity_provider_timeout', 'no answer in time'] as const)
+        : (['identity_provider_error', networkReason(error)] as const);
+      throw new GatewayError(code, { reason, isUnanswered: true }, error);
     } finally {
       release();
     }
@@ -102,33 +108,6 @@ function sender({ lookup }: Resolver): typeof fetch {
   // The same interface from the same authors; the types of the one in Node.js are of another release.
   return ((url: string, options: object) =>
     undiciFetch(url, { ...options, dispatcher })) as unknown as typeof fetch;
-}
-
-/**
- * A deadline of this call that ends with any of the others. Made by hand: what AbortSignal.any makes of AbortSignal.timeout
- * can be collected as garbage while a call waits for it, and the call then waits for ever (Node 20).
- */
-function joinedDeadline(
-  limitMs: number,
-  others: readonly (AbortSignal | null | undefined)[],
-): {
-  readonly signal: AbortSignal;
-  readonly release: () => void;
-} {
-  const controller = new AbortController();
-  const abort = () => {
-    controller.abort();
-  };
-  const timer = setTimeout(abort, limitMs);
-  for (const other of others) {
-    if (other?.aborted === true) abort();
-    other?.addEventListener('abort', abort);
-  }
-  const release = () => {
-    clearTimeout(timer);
-    for (const other of others) other?.removeEventListener('abort', abort);
-  };
-  return { signal: controller.signal, release };
 }
 
 /** The response with its body read whole, so that the deadline and the limit cover it. */

@@ -7,10 +7,13 @@ import { lookup, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../errors.ts';
+import { keptAnswer, type KeptAnswer } from './kept-answer.ts';
 import { isPublicAddress } from './public-address.ts';
 
 const MOST_NAMES = 10_000;
-const TTL_MS = 30_000;
+const HOUR_MS = 60 * 60 * 1000;
+/** A name that is used is asked for again behind the back of whoever uses it; while the system's resolver fails it keeps its addresses. */
+const AGES = { renewAfterMs: 30_000, freshForMs: HOUR_MS, usableForMs: HOUR_MS, failedForMs: 0 };
 
 export interface Resolver {
   /**
@@ -22,18 +25,26 @@ export interface Resolver {
   readonly lookup: LookupFunction;
 }
 
-/** @param resolve asks the system; another one in tests of names that change */
+/**
+ * @param resolve asks the system; another one in tests of names that change
+ * @param clock milliseconds on a clock that is never set back
+ */
 export function openResolver(
   { allowPrivateNetworks }: { readonly allowPrivateNetworks: boolean },
   resolve: (hostname: string) => Promise<readonly LookupAddress[]> = askSystem,
+  clock: { now(): number } = performance,
 ): Resolver {
-  const known = new LRUCache<string, readonly LookupAddress[]>({
-    max: MOST_NAMES,
-    ttl: TTL_MS,
-    fetchMethod: (hostname) => resolve(hostname),
-  });
+  const names = new LRUCache<string, KeptAnswer<readonly LookupAddress[]>>({ max: MOST_NAMES });
+  const nameOf = (hostname: string) => {
+    const known = names.get(hostname);
+    if (known !== undefined) return known;
+    const name = keptAnswer(() => resolve(hostname), { ...AGES, isTrouble: () => true }, clock);
+    names.set(hostname, name);
+    return name;
+  };
+  // Judged each time, and not when it was found: what is returned here is what is connected to.
   const addresses = async (hostname: string): Promise<readonly LookupAddress[]> => {
-    const found = (await known.fetch(hostname)) ?? [];
+    const found = await nameOf(hostname).get();
     if (found.length === 0) throw refusal(`the name ${hostname} has no address`);
     if (!allowPrivateNetworks && !found.every(({ address }) => isPublicAddress(address))) {
       throw refusal(`the name ${hostname} leads to an address that is not public`);

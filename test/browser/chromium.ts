@@ -25,11 +25,11 @@ const QUIET = [
 ];
 
 /**
- * What nobody sees here and what takes time or asks Google. A list given to Chromium replaces the one that Playwright gives, so
+ * What nobody sees here, and what takes time or asks other servers. A list given to Chromium replaces the one that Playwright gives, so
  * Playwright's is repeated, without what is about other browsers.
  */
 const FEATURES_OFF = [
-  // Pages of Chromium's own behind the address bar, which every new window would load: a third of all its work here.
+  // Pages of Chromium's own behind the address bar, which every new window would load.
   'WebUIOmniboxPopup',
   'WebUIOmniboxAimPopup',
   'AimEnabled',

@@ -15,9 +15,10 @@ let original: { readonly dataDir: string; readonly socketFolder: string };
 
 beforeAll(async () => {
   const dataDir = workshop.newPath();
-  const { connection, release } = await joinEmbeddedPostgres({ dataDir, durable: false });
+  const embedded = await workshop.join(dataDir);
+  const { connection } = embedded;
   await query(connection, 'CREATE TABLE kept AS SELECT 42 AS answer');
-  await release();
+  await embedded.release();
   original = { dataDir, socketFolder: connection.host };
 });
 

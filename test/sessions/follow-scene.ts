@@ -50,7 +50,7 @@ export interface FollowScene {
   /** What the provider says to a refresh token. */
   answer: (refreshToken: string, response: ServerResponse) => void | Promise<void>;
   /** Another organization on the same nodes, with a provider of its own. */
-  addOther(): Promise<FollowScene>;
+  addOther(slug?: string): Promise<FollowScene>;
   visitor(): Visitor;
   /** Signs in somebody new, or somebody again in the same browser. */
   signIn(again?: Person): Promise<Person>;
@@ -107,7 +107,7 @@ async function openFollowed(base: Base, slug: string): Promise<FollowScene> {
     answer: (refreshToken, response) => {
       sendJson(response, 200, goodAnswer({ refresh_token: `${refreshToken}+` }));
     },
-    addOther: () => openFollowed(base, 'other'),
+    addOther: (slug = 'other') => openFollowed(base, slug),
     visitor: () => scene.visitor(),
     async signIn(again) {
       const refreshToken = nextRefreshToken();

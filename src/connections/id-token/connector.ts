@@ -9,7 +9,6 @@ import { member, type JsonObject } from '../../strict-json.ts';
 import { amrOf } from '../authentication-methods.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type { ConnectorContext, PresentedToken, TokenConnector } from '../connector.ts';
-import { providerKeys } from '../provider-keys.ts';
 import { CLOCK_TOLERANCE_SECONDS, verifySignature } from '../signed-token.ts';
 import { verifiedIdentity, type SingleUse, type VerifiedIdentity } from '../verified-identity.ts';
 import type { IdTokenSettings } from './settings.ts';
@@ -31,9 +30,7 @@ export function openIdTokenConnector(
   context: ConnectorContext,
 ): Promise<TokenConnector> {
   const { settings } = connection;
-  const keys = providerKeys(() =>
-    context.fetch(settings.jwksUri, { headers: { accept: 'application/json' } }),
-  );
+  const keys = context.keysAt(settings.jwksUri);
   return Promise.resolve({
     flow: 'token',
     async verify(presented) {

@@ -16,29 +16,24 @@ import type {
   ProviderSessionEnd,
   RedirectConnector,
 } from '../connector.ts';
-import {
-  CLOCK_TOLERANCE_SECONDS,
-  requireDemandedSignIn,
-  requireStrictIdToken,
-  sessionExpiry,
-  usableEmail,
-} from './id-token-rules.ts';
+import { requireDemandedSignIn, requireStrictIdToken, sessionExpiry, usableEmail } from './id-token-rules.ts';
 import { followedBy, offlineAccess, refreshSignIn } from './follow-provider.ts';
 import { verifyLogoutToken } from './logout-token.ts';
-import { endpointOrigins, fetchProviderMetadata } from './provider-metadata.ts';
-import { providerClock, withSkew, type ProviderClock } from './provider-clock.ts';
+import { openProvider } from './open-provider.ts';
+import { withSkew } from './provider-clock.ts';
 import { providerFailure } from './provider-failure.ts';
-import { providerFetch } from './provider-fetch.ts';
-import { providerKeys, type ProviderKeys } from '../provider-keys.ts';
 
 type OidcConnection = ConnectionOf<'oidc'>;
 
-/** Opens a connection: one discovery, and from then on its keys are kept. */
+/** Opens a connection: one discovery, and keys when they are needed. */
 export async function openOidcConnector(
   connection: OidcConnection,
   context: ConnectorContext,
 ): Promise<RedirectConnector> {
-  const { config, keys, clock } = await discoverConfiguration(connection, context);
+  const provider = await openProvider(connection, context);
+  const { keys, clock } = provider;
+  // For what needs no answer of the provider.
+  const config = provider.configuration();
   return {
     flow: 'redirect',
     async begin(secrets, request) {
@@ -50,7 +45,8 @@ export async function openOidcConnector(
     },
     async complete(callback, secrets, demands) {
       try {
-        return await complete({ connection, config, now: context.now }, { callback, secrets, demands });
+        const opened = { connection, config: provider.configuration(), now: context.now };
+        return await complete(opened, { callback, secrets, demands });
       } catch (error) {
         throw withSkew(providerFailure(error), clock);
       }
@@ -64,7 +60,10 @@ export async function openOidcConnector(
         nowSeconds: context.now() / 1000,
       }),
     refresh: (signIn) =>
-      refreshSignIn({ settings: connection.settings, config, clock, now: context.now }, signIn),
+      refreshSignIn(
+        { settings: connection.settings, config: provider.configuration(), clock, now: context.now },
+        signIn,
+      ),
   };
 }
 
@@ -79,51 +78,6 @@ function endSession({ connection, config }: Opened, end: ProviderSessionEnd) {
     ...(connection.settings.logoutReturns && state !== undefined ? { state } : {}),
   });
   return { url };
-}
-
-async function discoverConfiguration(
-  connection: OidcConnection,
-  context: ConnectorContext,
-): Promise<{
-  readonly config: client.Configuration;
-  readonly keys: ProviderKeys;
-  readonly clock: ProviderClock;
-}> {
-  const { settings } = connection;
-  if (context.clientSecret === undefined) {
-    throw new GatewayError('identity_provider_error', { reason: 'the client secret cannot be decrypted' });
-  }
-  const metadata = await fetchProviderMetadata(settings.discoveryUrl, context.fetch, {
-    allowPrivateNetworks: context.allowPrivateNetworks,
-  });
-  const strange = endpointOrigins(metadata).filter((origin) => !settings.endpointOrigins.includes(origin));
-  if (metadata.issuer !== settings.issuer || strange.length > 0) {
-    throw new GatewayError('identity_provider_error', {
-      reason: `the provider moved since it was registered (${strange.join(', ')}); run connection update to accept that`,
-    });
-  }
-  const authentication =
-    settings.clientAuth === 'client_secret_post'
-      ? client.ClientSecretPost(context.clientSecret)
-      : client.ClientSecretBasic(context.clientSecret);
-  const config = new client.Configuration(
-    metadata as client.ServerMetadata,
-    settings.clientId,
-    { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
-    authentication,
-  );
-  const keys = providerKeys(() =>
-    context.fetch(metadata.jwks_uri, { headers: { accept: 'application/json' } }),
-  );
-  const clock = providerClock(context.now);
-  const fetch = providerFetch(context.fetch, metadata, { keys, clock });
-  config[client.customFetch] = (url, options) => fetch(url, options as RequestInit);
-  // Without this, openid-client trusts an ID token from the token endpoint whatever its signature is.
-  client.enableNonRepudiationChecks(config);
-  // What may be reached over http was decided where the URL was registered and is asked again by guarded-fetch.
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback providers need it
-  if (context.allowPrivateNetworks) client.allowInsecureRequests(config);
-  return { config, keys, clock };
 }
 
 interface Opened {

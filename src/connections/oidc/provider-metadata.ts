@@ -45,7 +45,8 @@ export async function fetchProviderMetadata(
 ): Promise<ProviderMetadata> {
   const issuer = issuerOf(discoveryUrl);
   const documentUrl = issuer.replace(/\/$/, '') + WELL_KNOWN;
-  const response = await fetch(documentUrl, { headers: { accept: 'application/json' } });
+  const headers = { accept: 'application/json' };
+  const response = await fetch(documentUrl, { headers }, { isRemembered: true });
   const document = await jsonAnswer('discovery', response);
   const parsed = metadataShape.safeParse(document);
   if (!parsed.success) {
@@ -54,8 +55,10 @@ export async function fetchProviderMetadata(
       `the discovery document lacks, or has no usable value for: ${[...new Set(fields)].join(', ')}`,
     );
   }
-  requireUsable(parsed.data, issuer);
-  requireReachable(parsed.data, policy);
+  const objection = usageObjection(parsed.data, issuer) ?? endpointObjection(parsed.data, policy);
+  if (objection !== undefined) {
+    throw new GatewayError('identity_provider_error', { reason: objection, isVerdict: true });
+  }
   return parsed.data;
 }
 
@@ -63,35 +66,37 @@ function issuerOf(discoveryUrl: string): string {
   return discoveryUrl.endsWith(WELL_KNOWN) ? discoveryUrl.slice(0, -WELL_KNOWN.length) : discoveryUrl;
 }
 
-function requireUsable(metadata: ProviderMetadata, issuer: string): void {
+/** Why the provider cannot be used; undefined if it can. */
+function usageObjection(metadata: ProviderMetadata, issuer: string): string | undefined {
   if (metadata.issuer !== issuer) {
-    refuse(
+    return (
       `the provider calls itself ${metadata.issuer} and was asked for as ${issuer}; ` +
-        'if the former is right, give it as the discovery URL, exactly so',
+      'if the former is right, give it as the discovery URL, exactly so'
     );
   }
   if (metadata.response_types_supported?.includes('code') === false) {
-    refuse('the provider does not support the authorization code flow');
+    return 'the provider does not support the authorization code flow';
   }
   if (metadata.code_challenge_methods_supported?.includes('S256') === false) {
-    refuse('the provider does not support PKCE with S256');
+    return 'the provider does not support PKCE with S256';
   }
   const algorithms = metadata.id_token_signing_alg_values_supported ?? ['RS256'];
-  if (!algorithms.some((name) => ID_TOKEN_ALGORITHM.test(name))) {
-    refuse('the provider signs ID tokens with no public key (id_token_signing_alg_values_supported)');
-  }
+  return algorithms.some((name) => ID_TOKEN_ALGORITHM.test(name))
+    ? undefined
+    : 'the provider signs ID tokens with no public key (id_token_signing_alg_values_supported)';
 }
 
 /** A signature that anybody who has the client secret could have made proves nothing about who did. */
 const ID_TOKEN_ALGORITHM = /^(?:[RPE]S(?:256|384|512)|EdDSA|Ed25519|ML-DSA-\d\d)$/;
 
 /** Endpoints are held to the same rules as what an operator types. */
-function requireReachable(metadata: ProviderMetadata, policy: OutboundPolicy): void {
+function endpointObjection(metadata: ProviderMetadata, policy: OutboundPolicy): string | undefined {
   for (const name of ENDPOINTS) {
     const url = metadata[name];
     const objection = url === undefined ? undefined : urlObjection(url, policy);
-    if (objection !== undefined) refuse(`the ${name} of the discovery document ${objection}`);
+    if (objection !== undefined) return `the ${name} of the discovery document ${objection}`;
   }
+  return undefined;
 }
 
 const ENDPOINTS = [

@@ -1,0 +1,73 @@
+/**
+ * A provider as its discovery describes it, ready to be asked. What openid-client remembers by itself, it remembers with a
+ * configuration; each grant has one of its own, so that how old a key may be is decided in provider-keys.ts alone.
+ */
+import * as client from 'openid-client';
+import { GatewayError } from '../../errors.ts';
+import type { ConnectionOf } from '../connection.ts';
+import type { ConnectorContext } from '../connector.ts';
+import type { ProviderKeys } from '../provider-keys.ts';
+import { CLOCK_TOLERANCE_SECONDS } from '../signed-token.ts';
+import { providerClock, type ProviderClock } from './provider-clock.ts';
+import { providerFetch } from './provider-fetch.ts';
+import { endpointOrigins, fetchProviderMetadata, type ProviderMetadata } from './provider-metadata.ts';
+
+export interface OpenProvider {
+  readonly metadata: ProviderMetadata;
+  readonly keys: ProviderKeys;
+  readonly clock: ProviderClock;
+  /** For one grant. */
+  configuration(): client.Configuration;
+}
+
+/**
+ * Asks the provider for its discovery document.
+ * @throws GatewayError `identity_provider_error` or `identity_provider_timeout`; a verdict if the provider is not the one that was
+ * registered
+ */
+export async function openProvider(
+  { settings }: ConnectionOf<'oidc'>,
+  context: ConnectorContext,
+): Promise<OpenProvider> {
+  const { clientSecret, allowPrivateNetworks } = context;
+  if (clientSecret === undefined) {
+    throw new GatewayError('identity_provider_error', { reason: 'the client secret cannot be decrypted' });
+  }
+  const metadata = await fetchProviderMetadata(settings.discoveryUrl, context.fetch, {
+    allowPrivateNetworks,
+  });
+  const strange = endpointOrigins(metadata).filter((origin) => !settings.endpointOrigins.includes(origin));
+  if (metadata.issuer !== settings.issuer || strange.length > 0) {
+    throw new GatewayError('identity_provider_error', {
+      reason: `the provider moved since it was registered (${strange.join(', ')}); run connection update to accept that`,
+      isVerdict: true,
+    });
+  }
+  const authentication =
+    settings.clientAuth === 'client_secret_post'
+      ? client.ClientSecretPost(clientSecret)
+      : client.ClientSecretBasic(clientSecret);
+  const keys = context.keysAt(metadata.jwks_uri);
+  const clock = providerClock(context.now);
+  return {
+    metadata,
+    keys,
+    clock,
+    configuration() {
+      const config = new client.Configuration(
+        metadata as client.ServerMetadata,
+        settings.clientId,
+        { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
+        authentication,
+      );
+      const fetch = providerFetch(context.fetch, metadata, { keys, clock });
+      config[client.customFetch] = (url, options) => fetch(url, options as RequestInit);
+      // Without this, openid-client trusts an ID token from the token endpoint whatever its signature is.
+      client.enableNonRepudiationChecks(config);
+      // What may be reached over http was decided where the URL was registered and is asked again by guarded-fetch.
+      // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback providers need it
+      if (allowPrivateNetworks) client.allowInsecureRequests(config);
+      return config;
+    },
+  };
+}
