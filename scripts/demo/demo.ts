@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: Gatehouse, two sample companies with their identity providers, and an application, all on loopback and in a
+ * `npm run demo`: Gatehouse, two sample companies with their identity providers, a back end and applications, all on loopback and in a
  * folder that is removed at the end. Runs until Ctrl-C, or with `--once` performs all sign-ins by itself and says by its exit code
  * whether they worked. Owns the order of things and the words; everything else is in its neighbours.
  */
@@ -8,12 +8,17 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { connectTerminalOnce } from './device-once.ts';
+import { exchangeIdTokenOnce, exchangeOpaqueTokenOnce } from './exchange-once.ts';
 import { GatewayProcess } from './gateway-process.ts';
 import { startLoopbackServer } from './loopback-server.ts';
+import { Operator } from './operator.ts';
+import { registerTokenConnections, SIMON, startTokenSources } from './outside-tokens.ts';
+import type { TokenSources } from './outside-tokens.ts';
 import { DEMO_PASSWORD } from './people.ts';
 import {
   ADA,
   APPLICATION,
+  COUNTDOWN,
   explainRefusal,
   GRACE,
   NOT_SET_UP,
@@ -23,6 +28,7 @@ import {
 import type { EntryLinks } from './sample-companies.ts';
 import { signInOnce } from './sign-in-once.ts';
 import { Terminal } from './terminal.ts';
+import { tokenCommands } from './token-commands.ts';
 
 const USAGE = `Usage: npm run demo [-- --once]
 
@@ -39,6 +45,7 @@ type StopSignal = 'SIGINT' | 'SIGTERM' | 'SIGHUP' | 'SIGPIPE';
 interface Demo {
   readonly gateway: GatewayProcess;
   readonly applicationUrl: string;
+  readonly sources: TokenSources;
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
 }
@@ -101,28 +108,51 @@ async function startDemo(
   const gateway = new GatewayProcess({ folder, port: await findFreePort(), signal });
   const counterparts = await startCounterparts(folder, gateway.url);
   cleanup.add(() => counterparts.close());
+  const sources = await startTokenSources(folder, counterparts.acme.issuer);
+  cleanup.add(() => sources.close());
   terminal.line(`Starting Gatehouse at ${gateway.url} on its embedded database ...`);
   cleanup.add(() => gateway.stop());
   const startedAt = Date.now();
   await gateway.start();
   terminal.line(`Ready after ${((Date.now() - startedAt) / 1000).toFixed(1)} s.`);
-  const entryLinks = await registerAll(gateway, terminal, counterparts);
-  return [{ gateway, applicationUrl: counterparts.application.url, terminal, signal }, entryLinks];
+  const operator = new Operator(gateway, terminal);
+  const entryLinks = await registerAll(operator, terminal, counterparts);
+  await registerTokenConnections(operator, terminal, sources);
+  return [{ gateway, applicationUrl: counterparts.application.url, sources, terminal, signal }, entryLinks];
 }
 
-async function runOnce({ gateway, applicationUrl, terminal, signal }: Demo): Promise<void> {
+async function runOnce({ gateway, applicationUrl, sources, terminal, signal }: Demo): Promise<void> {
   const options = { gatewayUrl: gateway.url, applicationUrl, terminal, signal };
   const browser = await signInOnce(ADA, options);
   await signInOnce(GRACE, options);
   await connectTerminalOnce(browser, ADA, { gatewayUrl: gateway.url, terminal, signal });
+  await exchangeIdTokenOnce({ gatewayUrl: gateway.url, sources, terminal, signal });
+  await exchangeOpaqueTokenOnce({ gatewayUrl: gateway.url, sources, terminal, signal });
   terminal.heading(`Both people reached their dashboard, and ${APPLICATION.name} without being asked again:`);
-  for (const { email, companyName, protocol } of [ADA, GRACE]) {
-    terminal.line(`  ${terminal.paint('green', '✓')} ${email.padEnd(22)}${companyName}, ${protocol}`);
-  }
-  terminal.line(`  ${terminal.paint('green', '✓')} ${ADA.email.padEnd(22)}in a terminal, by a code`);
+  const done = (who: string, how: string): void => {
+    terminal.line(`  ${terminal.paint('green', '✓')} ${who.padEnd(22)}${how}`);
+  };
+  for (const { email, companyName, protocol } of [ADA, GRACE]) done(email, `${companyName}, ${protocol}`);
+  done(ADA.email, 'in a terminal, by a code');
+  terminal.heading(`And ${COUNTDOWN.name} got sessions for the tokens that it holds:`);
+  done(ADA.email, `by an ID token of ${ADA.companyName}' provider`);
+  done(SIMON.name, `by a token of ${ADA.companyName}' back end`);
 }
 
-function describeWhatToTry({ gateway, applicationUrl, terminal }: Demo, entryLinks: EntryLinks): void {
+function describeExchange({ gateway, sources, terminal }: Demo): void {
+  const commands = tokenCommands(gateway.url, sources);
+  const show = (heading: string, lines: readonly string[]): void => {
+    terminal.heading(heading);
+    for (const line of lines) terminal.line(`  ${line}`);
+  };
+  show('Or exchange a token from elsewhere, with nothing but curl; first of all', commands.variables);
+  show(`An ID token of ${ADA.companyName}, which the demonstration gets you`, commands.idToken);
+  show(`A token of ${ADA.companyName}' own back end, for ${SIMON.name}`, commands.opaqueToken);
+  show('The first by an application, from the checkout', commands.example);
+}
+
+function describeWhatToTry(demo: Demo, entryLinks: EntryLinks): void {
+  const { gateway, applicationUrl, terminal } = demo;
   const row = (left: string, right: string): void => {
     terminal.line(`  ${terminal.paint('cyan', left.padEnd(24))}${right}`);
   };
@@ -142,6 +172,7 @@ function describeWhatToTry({ gateway, applicationUrl, terminal }: Demo, entryLin
   terminal.heading('Or follow a link, as from a company portal');
   row(ADA.companyName, entryLinks.acme);
   row(GRACE.companyName, entryLinks.brand);
+  describeExchange(demo);
   terminal.heading('Any command works in another terminal while this runs, from the checkout');
   terminal.line(`  export PUBLIC_URL=${gateway.url} DATA_DIR=${gateway.dataDir}`);
   terminal.line(`  scripts/gatehouse user add acme ${NOT_SET_UP}`);
@@ -152,7 +183,7 @@ function describeWhatToTry({ gateway, applicationUrl, terminal }: Demo, entryLin
 /** Keeps running until the person has seen enough. @throws if the server ends before that */
 async function runUntilStopped(demo: Demo, entryLinks: EntryLinks): Promise<void> {
   const { gateway, terminal, signal } = demo;
-  await explainRefusal(gateway, terminal);
+  await explainRefusal(new Operator(gateway, terminal), terminal);
   describeWhatToTry(demo, entryLinks);
   gateway.onLogLine((line) => {
     terminal.line(terminal.paint('dim', line));

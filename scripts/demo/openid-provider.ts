@@ -1,7 +1,7 @@
 /**
- * An OpenID Provider as a customer's company would run it, on loopback: authorization code flow with PKCE, one client,
- * a sign-in page of its own and a session, so that a second sign-in is silent. A `login_hint` for another known person
- * than the one signed in asks again. Nothing is kept; keys are made at start. It must not know Gatehouse: tests use it
+ * An OpenID Provider as a customer's company would run it, on loopback: authorization code flow with PKCE, one client and
+ * perhaps a native application, a sign-in page of its own and a session, so that a second sign-in is silent. A `login_hint` for
+ * another known person than the one signed in asks again. Nothing is kept; keys are made at start. It must not know Gatehouse: tests use it
  * as a foreign counterpart.
  */
 import { randomBytes } from 'node:crypto';
@@ -31,6 +31,8 @@ interface OpenIdProviderOptions {
   /** Host name in the issuer; default 127.0.0.1, another site than localhost. */
   readonly issuerHost?: string;
   readonly client: OpenIdProviderClient;
+  /** Client id of an application without a secret, whose redirect URI is http://127.0.0.1/callback on any port. */
+  readonly nativeClientId?: string;
   readonly people: readonly Person[];
   readonly companyName: string;
   /** Whether it gives refresh tokens, to who asks for `offline_access` with `prompt=consent`; each is good once. */
@@ -208,14 +210,26 @@ async function interact(
   sendPage(response, form === undefined ? 200 : 401, page);
 }
 
+function nativeClient(id: string): ClientMetadata {
+  return {
+    client_id: id,
+    application_type: 'native',
+    token_endpoint_auth_method: 'none',
+    redirect_uris: ['http://127.0.0.1/callback'],
+    grant_types: ['authorization_code'],
+    response_types: ['code'],
+  };
+}
+
 /** Starts an OpenID Provider on loopback http. */
 export async function startOpenIdProvider(options: OpenIdProviderOptions): Promise<OpenIdProvider> {
-  const { client, companyName, givesRefreshTokens = false } = options;
+  const { client, nativeClientId, companyName, givesRefreshTokens = false } = options;
   const people = [...options.people];
   const company: CompanyPages = { companyName, look: 'rounded' };
   let { redirectUris } = client;
-  const findClient = (id: string): ClientMetadata | undefined =>
-    id !== client.id || redirectUris.length === 0
+  const findClient = (id: string): ClientMetadata | undefined => {
+    if (id === nativeClientId) return nativeClient(id);
+    return id !== client.id || redirectUris.length === 0
       ? undefined
       : {
           client_id: client.id,
@@ -225,6 +239,7 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions): Promi
           grant_types: ['authorization_code', ...(givesRefreshTokens ? ['refresh_token'] : [])],
           response_types: ['code'],
         };
+  };
   const loopback = await startLoopbackServer(options.issuerHost ?? '127.0.0.1', options.port ?? 0);
   const provider = await makeProvider(loopback.origin, { ...options, people }, findClient, company);
   const answer = provider.callback();

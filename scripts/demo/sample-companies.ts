@@ -7,16 +7,18 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startApplication } from './application.ts';
 import type { DemoApplication } from './application.ts';
-import type { GatewayProcess } from './gateway-process.ts';
 import { startJwtProvider } from './jwt-provider.ts';
 import type { JwtProvider } from './jwt-provider.ts';
 import { startOpenIdProvider } from './openid-provider.ts';
 import type { OpenIdProvider } from './openid-provider.ts';
-import { asTyped } from './terminal.ts';
+import { textMember } from './operator.ts';
+import type { Operator } from './operator.ts';
 import type { Terminal } from './terminal.ts';
 
 /** A person who can sign in, and what must be true afterwards. */
 export interface SamplePerson {
+  /** What the identity provider calls them. */
+  readonly subject: string;
   readonly email: string;
   readonly organization: string;
   readonly companyName: string;
@@ -25,6 +27,7 @@ export interface SamplePerson {
 }
 
 export const ADA: SamplePerson = {
+  subject: 'acme-1001',
   email: 'ada@acme.example',
   organization: 'acme',
   companyName: 'Acme Rockets',
@@ -33,6 +36,7 @@ export const ADA: SamplePerson = {
 };
 
 export const GRACE: SamplePerson = {
+  subject: 'brand-1001',
   email: 'grace@brand.example',
   organization: 'brand',
   companyName: 'Brand & Co',
@@ -47,6 +51,8 @@ export const NOT_SET_UP = 'nobody@acme.example';
 export const APPLICATION = { name: 'Launchpad', clientId: 'launchpad', secretFile: 'launchpad-secret.txt' };
 /** A program that signs people in from a terminal: scripts/terminal-app. */
 export const TERMINAL_APP = { clientId: 'terminal' };
+/** An application of Acme's own, which holds tokens from elsewhere; Acme's provider and Gatehouse know it by one id. */
+export const COUNTDOWN = { name: 'Countdown', clientId: 'countdown', secretFile: 'countdown-secret.txt' };
 
 const CLIENT_ID = 'gatehouse';
 const SECRET_FILE = 'acme-client-secret.txt';
@@ -76,15 +82,16 @@ export async function startCounterparts(folder: string, gatewayUrl: string): Pro
       redirectUris: [],
       postLogoutRedirectUris: [`${gatewayUrl}/logout/done`],
     },
+    nativeClientId: COUNTDOWN.clientId,
     people: [
-      { subject: 'acme-1001', email: ADA.email, name: 'Ada' },
+      { subject: ADA.subject, email: ADA.email, name: 'Ada' },
       { subject: 'acme-1002', email: NOT_SET_UP, name: 'Nobody' },
     ],
     companyName: ADA.companyName,
   });
   const brand = await startJwtProvider({
     privateKey,
-    people: [{ subject: 'brand-1001', email: GRACE.email, name: 'Grace' }],
+    people: [{ subject: GRACE.subject, email: GRACE.email, name: 'Grace' }],
     companyName: GRACE.companyName,
     allowedCallbackPrefix: gatewayUrl,
   });
@@ -105,41 +112,6 @@ export async function startCounterparts(folder: string, gatewayUrl: string): Pro
   };
 }
 
-/** Types commands and shows what they answer. */
-class Operator {
-  readonly #gateway: GatewayProcess;
-  readonly #terminal: Terminal;
-
-  constructor(gateway: GatewayProcess, terminal: Terminal) {
-    this.#gateway = gateway;
-    this.#terminal = terminal;
-  }
-
-  /** @throws with what the command said, unless its exit code is among the expected ones */
-  async type(args: readonly string[], expectedExitCodes: readonly number[] = [0]): Promise<string> {
-    const terminal = this.#terminal;
-    terminal.line(`${terminal.paint('green', '$')} gatehouse ${asTyped(args)}`);
-    const { exitCode, stdout, stderr } = await this.#gateway.run(args);
-    for (const line of `${stdout}${stderr}`.split('\n')) {
-      if (line.trim() !== '') terminal.line(terminal.paint('dim', `  ${line}`));
-    }
-    if (!expectedExitCodes.includes(exitCode)) {
-      throw new Error(`gatehouse ${args.slice(0, 2).join(' ')} ended with exit code ${exitCode}.`);
-    }
-    return stdout;
-  }
-
-  async typeForJson(args: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
-    return JSON.parse(await this.type([...args, '--json'])) as Record<string, unknown>;
-  }
-}
-
-function textMember(record: Readonly<Record<string, unknown>>, name: string): string {
-  const value = record[name];
-  if (typeof value !== 'string') throw new Error(`"connection add --json" printed no ${name}.`);
-  return value;
-}
-
 /** The links that each company puts into its own portal. */
 export interface EntryLinks {
   readonly acme: string;
@@ -148,12 +120,10 @@ export interface EntryLinks {
 
 /** Registers both companies, their people, and the application; afterwards both can sign in to it. */
 export async function registerAll(
-  gateway: GatewayProcess,
+  operator: Operator,
   terminal: Terminal,
   { acme, brand, application }: Counterparts,
 ): Promise<EntryLinks> {
-  const operator = new Operator(gateway, terminal);
-
   terminal.heading(`${ADA.companyName}: ${ADA.protocol}`);
   await operator.type(['org', 'add', 'acme', '--name', ADA.companyName]);
   await operator.type(['domain', 'add', 'acme', 'acme.example', '--verified']);
@@ -189,7 +159,7 @@ export async function registerAll(
 }
 
 /** Asks which way the unknown person would go; being refused is the point. */
-export async function explainRefusal(gateway: GatewayProcess, terminal: Terminal): Promise<void> {
+export async function explainRefusal(operator: Operator, terminal: Terminal): Promise<void> {
   terminal.heading('Which way would an address go, and why?');
-  await new Operator(gateway, terminal).type(['explain', NOT_SET_UP], [0, 1]);
+  await operator.type(['explain', NOT_SET_UP], [0, 1]);
 }

@@ -32,10 +32,15 @@ function unexpected(page: BrowserPage, wanted: string): Error {
   return new Error(`${wanted}, but ${withoutSecrets(page.url)} answered ${page.status}:\n  ${said}`);
 }
 
-function showHop(terminal: Terminal, number: number, { method, url, status }: Hop): void {
-  const colour = status >= 400 ? 'red' : status >= 300 ? 'cyan' : 'green';
-  const where = terminal.paint(colour, String(status));
-  terminal.line(`${String(number).padStart(3)}  ${method.padEnd(4)} ${where}  ${withoutSecrets(url)}`);
+/** Shows hops, numbered as they come. */
+export function hopPrinter(terminal: Terminal): (hop: Hop) => void {
+  let hops = 0;
+  return ({ method, url, status }) => {
+    hops += 1;
+    const colour = status >= 400 ? 'red' : status >= 300 ? 'cyan' : 'green';
+    const where = terminal.paint(colour, String(status));
+    terminal.line(`${String(hops).padStart(3)}  ${method.padEnd(4)} ${where}  ${withoutSecrets(url)}`);
+  };
 }
 
 export function checkPage(page: BrowserPage, isRight: boolean, wanted: string): void {
@@ -51,14 +56,7 @@ export async function signInOnce(
   person: SamplePerson,
   { gatewayUrl, applicationUrl, terminal, signal }: SignInOptions,
 ): Promise<Browser> {
-  let hops = 0;
-  const browser = new Browser({
-    signal,
-    onHop: (hop) => {
-      hops += 1;
-      showHop(terminal, hops, hop);
-    },
-  });
+  const browser = new Browser({ signal, onHop: hopPrinter(terminal) });
   terminal.heading(`${person.email} signs in at ${person.companyName} (${person.protocol})`);
 
   const emailPage = await browser.open(`${gatewayUrl}/login`);

@@ -5,6 +5,7 @@ import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { afterAll, describe, expect, it } from '@jest/globals';
+import { tryExchanges } from './try-exchanges.ts';
 
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 
@@ -25,9 +26,14 @@ async function makeFolder(): Promise<string> {
 /** Runs the demonstration with every temporary file in a folder of its own; `left` is what it left there. */
 async function runDemo(
   args: readonly string[],
-  options: { readonly signal?: NodeJS.Signals; readonly program?: readonly [string, ...string[]] } = {},
+  options: {
+    readonly signal?: NodeJS.Signals;
+    /** What is done before the signal, once the demonstration has said what to try. */
+    readonly before?: (stdout: string) => Promise<void>;
+    readonly program?: readonly [string, ...string[]];
+  } = {},
 ) {
-  const { signal, program: [program, ...words] = ['npm', 'run', '--silent', 'demo', '--'] } = options;
+  const { signal, before, program: [program, ...words] = ['npm', 'run', '--silent', 'demo', '--'] } = options;
   const { PATH = '', HOME = '' } = process.env;
   const folder = await makeFolder();
   const child = spawn(program, [...words, ...args], {
@@ -44,14 +50,20 @@ async function runDemo(
     detached: true,
   });
   const output = { stdout: '', stderr: '' };
+  let tried: Promise<void> | undefined;
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     output.stdout += chunk;
+    if (signal === undefined || tried !== undefined || !output.stdout.includes('Ctrl-C stops everything'))
+      return;
     // To the whole group, as Ctrl-C in a terminal does.
-    if (signal !== undefined && output.stdout.includes('Ctrl-C stops everything'))
-      process.kill(-Number(child.pid), signal);
+    tried = (before?.(output.stdout) ?? Promise.resolve()).finally(() =>
+      process.kill(-Number(child.pid), signal),
+    );
+    tried.catch(() => undefined);
   });
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (output.stderr += chunk));
   const [status, endedBy] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  await tried;
   // What launch.js says when a source is newer than the last build is about the checkout, not from the demonstration.
   const stderr = output.stderr.replace(/^Compiling Gatehouse .*\n/, '');
   return { status, endedBy, stdout: output.stdout, stderr, left: await readdir(folder) };
@@ -67,12 +79,16 @@ describe('npm run demo', () => {
       expect(ending).toMatch(/✓ ada@acme\.example .*OpenID Connect/);
       expect(ending).toMatch(/✓ grace@brand\.example .*custom JWT/);
       expect(ending).toMatch(/✓ ada@acme\.example .*in a terminal, by a code/);
+      expect(ending).toMatch(/✓ ada@acme\.example .*by an ID token/);
+      expect(ending).toMatch(/✓ Simon Davis .*by a token of Acme Rockets' back end/);
       expect(stdout).toMatch(/POST 400 {2}http:\S+\/oidc\/token {2}authorization_pending\n/);
+      // Q-09, V-08: each is refused the second time.
+      expect(stdout.match(/POST 400 {2}http:\S+\/oidc\/token {2}token_replayed\n/g)).toHaveLength(2);
       const hops = stdout.split('\n').filter((line) => /^ *\d+ {2}(GET|POST) +[23]\d\d {2}http:/.test(line));
       expect(hops.length).toBeGreaterThan(12);
       expect(stdout).toContain('/v3/api/user/sso/brand.example/authenticate?token=…');
       // W-08 No token, code or secret is printed, and no colour where nobody looks.
-      expect(stdout).not.toMatch(/eyJ[A-Za-z0-9_-]{8,}|[?&](code|state|token)=(?!…)/);
+      expect(stdout).not.toMatch(/eyJ[A-Za-z0-9_-]{8,}|[?&](code|state|token)=(?!…|\{token\})/);
       expect(stdout).not.toContain('\u001b');
       expect(left).toEqual([]);
     },
@@ -80,9 +96,9 @@ describe('npm run demo', () => {
   );
 
   it.concurrent(
-    'says what to try, and Ctrl-C stops everything and removes what it made',
+    'says what to try, which works as printed, and Ctrl-C stops everything and removes what it made',
     async () => {
-      const { stdout, left } = await runDemo([], { signal: 'SIGINT' });
+      const { stdout, left } = await runDemo([], { signal: 'SIGINT', before: tryExchanges });
       expect(stdout).toMatch(/Open http:\/\/localhost:\d+\/login and type an address/);
       for (const word of [
         'ada@acme.example',
@@ -91,9 +107,12 @@ describe('npm run demo', () => {
         '/sso/acme',
         '/sso/brand',
         'npm run example:terminal -- --issuer http://localhost:',
+        'npm run example:exchange -- --gateway',
       ]) {
         expect(stdout).toContain(word);
       }
+      // W-08 What is to be pasted gets its tokens by itself.
+      expect(stdout).not.toMatch(/eyJ[A-Za-z0-9_-]{8,}|[A-Za-z0-9_-]{43}/);
       expect(left).toEqual([]);
     },
     PATIENCE_MS,

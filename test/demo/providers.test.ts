@@ -6,6 +6,7 @@ import { createHash, createPublicKey, generateKeyPairSync, randomBytes, verify }
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, decodeProtectedHeader, jwtVerify } from 'jose';
 import { Browser } from '../../scripts/demo/browser.ts';
+import { startIdTokenDesk } from '../../scripts/demo/id-token-desk.ts';
 import { startJwtProvider } from '../../scripts/demo/jwt-provider.ts';
 import type { JwtProvider } from '../../scripts/demo/jwt-provider.ts';
 import { startLoopbackServer } from '../../scripts/demo/loopback-server.ts';
@@ -34,7 +35,12 @@ describe('the OpenID Provider', () => {
   let redirectUri: string;
 
   beforeAll(async () => {
-    provider = await startOpenIdProvider({ client, people, companyName: 'Acme <Rockets>' });
+    provider = await startOpenIdProvider({
+      client,
+      nativeClientId: 'native',
+      people,
+      companyName: 'Acme <Rockets>',
+    });
     redirectUri = `${gateway.origin}/sso/oidc/c1/callback`;
   });
 
@@ -187,6 +193,25 @@ describe('the OpenID Provider', () => {
     );
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({ error: 'invalid_grant' });
+  });
+
+  test('signs people in to a native application, whose ID token a desk gives to who has the password', async () => {
+    const desk = await startIdTokenDesk({ issuer: new URL(provider.issuer), clientId: 'native' });
+    const ask = (password: string) =>
+      fetch(desk.url, {
+        method: 'POST',
+        body: new URLSearchParams({ email: 'grace@acme.example', password }),
+      });
+    const [idToken = ''] = (await (await ask('demo')).text()).split('\n');
+    const { payload } = await jwtVerify(idToken, createRemoteJWKSet(new URL(`${provider.issuer}/jwks`)), {
+      issuer: provider.issuer,
+      audience: 'native',
+    });
+    expect(payload).toMatchObject({ sub: 'acme-2', email: 'grace@acme.example' });
+    const refused = await ask('guess');
+    expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining('does not take')]);
+    expect((await fetch(desk.url)).status).toBe(404);
+    await desk.close();
   });
 
   test('says so when a sign-in is not known any more', async () => {

@@ -11,7 +11,7 @@ import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../
 import type { Organization } from '../../src/organizations/organization.ts';
 
 export const APP = 'app';
-const APP_SECRET = 'a secret of an application, long enough';
+export const APP_SECRET = 'a secret of an application, long enough';
 const AUDIENCE = 'the-audience';
 export const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token';
 export const OPAQUE_TYPE = 'urn:gatehouse:token-type:opaque';
