@@ -28,7 +28,7 @@ const WHO = [
 ];
 
 /** The commands that the README has too, by what they exchange. */
-export const README_COMMANDS = {
+const README_COMMANDS = {
   idToken: [
     ...EXCHANGE,
     '  -d subject_token_type=urn:ietf:params:oauth:token-type:id_token \\',
@@ -40,7 +40,7 @@ export const README_COMMANDS = {
     '  -d subject_token_type=urn:gatehouse:token-type:opaque --data-urlencode subject_token="$OPAQUE_TOKEN")"',
     ...WHO,
   ],
-} as const;
+};
 
 export function tokenCommands(gatewayUrl: string, sources: TokenSources): TokenCommands {
   const { issuer, desk, backEnd, secretFile } = sources;
