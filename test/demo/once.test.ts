@@ -98,7 +98,8 @@ describe('npm run demo', () => {
   it.concurrent(
     'says what to try, which works as printed, and Ctrl-C stops everything and removes what it made',
     async () => {
-      const { stdout, left } = await runDemo([], { signal: 'SIGINT', before: tryExchanges });
+      const { stdout, stderr, left } = await runDemo([], { signal: 'SIGINT', before: tryExchanges });
+      expect(stderr).toBe('');
       expect(stdout).toMatch(/Open http:\/\/localhost:\d+\/login and type an address/);
       for (const word of [
         'ada@acme.example',
