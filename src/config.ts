@@ -32,6 +32,8 @@ export interface Config {
   readonly brandLogoUrl: string | undefined;
   readonly supportUrl: string | undefined;
   readonly rateLimits: boolean;
+  /** Where Prometheus reads: a port of its own, the main one, or nowhere. */
+  readonly metrics: { readonly port: number } | 'main port' | 'off';
   readonly logLevel: LogLevel;
 }
 
@@ -103,15 +105,16 @@ const trustProxy = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+const portNumber = z
+  .string()
+  .regex(/^\d{1,5}$/, 'must be a port number')
+  .transform(Number)
+  .refine((port) => port <= 65_535, 'must be a port number');
+
 const environment = z.object({
   PUBLIC_URL: originText.default('http://localhost:3000'),
   HOST: z.string().default('127.0.0.1'),
-  PORT: z
-    .string()
-    .regex(/^\d{1,5}$/, 'must be a port number')
-    .transform(Number)
-    .refine((port) => port <= 65_535, 'must be a port number')
-    .default(3000),
+  PORT: portNumber.default(3000),
   DATABASE_URL: z
     .string()
     .refine(
@@ -145,6 +148,8 @@ const environment = z.object({
     .refine((text) => isUrlOf(text, ['http:', 'https:', 'mailto:']), 'must be an http, https or mailto URL')
     .optional(),
   RATE_LIMITS: z.enum(['on', 'off'], 'must be on or off').default('on'),
+  METRICS: z.enum(['on', 'off'], 'must be on or off').default('off'),
+  METRICS_PORT: portNumber.optional(),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -165,6 +170,11 @@ const LONGEST_DEFAULT_IDLE_SECONDS = 2 * 3_600;
 const idleSeconds = (values: Values): number =>
   values.SESSION_IDLE_TTL ?? Math.min(LONGEST_DEFAULT_IDLE_SECONDS, values.SESSION_TTL);
 
+function metricsPlace({ METRICS, METRICS_PORT }: Values): Config['metrics'] {
+  if (METRICS_PORT !== undefined) return { port: METRICS_PORT };
+  return METRICS === 'on' ? 'main port' : 'off';
+}
+
 /** The rules between variables: what must be set as soon as other machines can reach this one. */
 function* faultsBetween(values: Values): Generator<string> {
   if (!isLoopback(values.PUBLIC_URL)) {
@@ -172,6 +182,9 @@ function* faultsBetween(values: Values): Generator<string> {
     if (!values.PUBLIC_URL.startsWith('https:')) yield 'PUBLIC_URL must be https when it is not loopback';
     if (values.DATABASE_URL === undefined) yield `DATABASE_URL ${required}`;
     if (values.SECRET_KEY === undefined) yield `SECRET_KEY ${required}`;
+  }
+  if (values.METRICS_PORT !== undefined && values.METRICS_PORT !== 0 && values.METRICS_PORT === values.PORT) {
+    yield 'METRICS_PORT must not be PORT; METRICS=on shows metrics there';
   }
   if (idleSeconds(values) > values.SESSION_TTL) yield 'SESSION_IDLE_TTL must not exceed SESSION_TTL';
 }
@@ -210,6 +223,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     brandLogoUrl: values.BRAND_LOGO_URL,
     supportUrl: values.SUPPORT_URL,
     rateLimits: values.RATE_LIMITS === 'on',
+    metrics: metricsPlace(values),
     logLevel: values.LOG_LEVEL,
   });
 }

@@ -8,11 +8,14 @@ import { insertAuditEvent } from './audit/audit-store.ts';
 import { failureTally, type FailureTally } from './audit/failure-tally.ts';
 import type { Config } from './config.ts';
 import { openConnectors } from './connections/open-connectors.ts';
+import { reportTroubles } from './connections/report-troubles.ts';
 import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { migrate, pendingMigrations } from './database/migrator.ts';
 import { Refusal } from './errors.ts';
 import { createListener } from './http/listener.ts';
+import { openMetrics } from './http/metrics.ts';
+import { metricsListener } from './http/metrics-routes.ts';
 import { gatehouseCookies } from './http/cookies.ts';
 import { gracefulServer } from './http/graceful-server.ts';
 import type { HttpParts } from './http/parts.ts';
@@ -36,6 +39,8 @@ const MOST_VERIFIED = 100_000;
 export interface Gateway {
   /** Where it listens. */
   readonly port: number;
+  /** Where metrics are read, if that is a port of their own. */
+  readonly metricsPort: number | undefined;
   /** Stops taking requests, lets those under way finish, and closes what is open. */
   close(): Promise<void>;
 }
@@ -99,41 +104,87 @@ async function serve(
     },
   });
   const parts = openParts(config, { database, feed }, surroundings);
-  const { tally } = parts;
-  const notices = startLogoutNotices({
-    database,
-    feed,
-    provider: parts.provider,
-    onFault: (error) => {
-      log.warn({ error: describeError(error) }, 'applications cannot be told of ended sessions now');
-    },
-  });
-  const following = followProviders(parts.login, (error, session) => {
-    log.warn(
-      { error: describeError(error), ...session },
-      'whether a provider stands by a session is unknown',
-    );
-  });
-  const server = gracefulServer((isStopping) => createListener({ ...parts, isStopping }));
+  const errands = startErrands(parts);
+  const servers = await openServers(config, parts);
+  const close = async () => {
+    await Promise.all([servers.stop(), errands.following.close()]);
+    await Promise.all([errands.notices.close(), errands.troubles.close()]);
+    await parts.tally.close();
+    await feed.close();
+  };
   try {
-    const port = await server.listen(config.port, config.host);
-    log.info({ url: config.publicUrl, host: config.host, port }, 'gatehouse is ready');
+    const { port, metricsPort } = await servers.listen();
+    log.info({ url: config.publicUrl, host: config.host, port, metricsPort }, 'gatehouse is ready');
     return {
       port,
+      metricsPort,
       async close() {
-        await Promise.all([server.stop(), following.close()]);
-        await notices.close();
-        await tally.close();
-        await feed.close();
+        await close();
         await database.close();
       },
     };
   } catch (error) {
-    await following.close();
-    await notices.close();
-    await feed.close();
+    await close();
     throw error;
   }
+}
+
+/** What is done without being asked. */
+function startErrands({ database, feed, log, provider, login }: HttpParts) {
+  return {
+    notices: startLogoutNotices({
+      database,
+      feed,
+      provider,
+      onFault: (error) => {
+        log.warn({ error: describeError(error) }, 'applications cannot be told of ended sessions now');
+      },
+    }),
+    following: followProviders(login, (error, session) => {
+      log.warn(
+        { error: describeError(error), ...session },
+        'whether a provider stands by a session is unknown',
+      );
+    }),
+    troubles: reportTroubles({
+      database,
+      lines: () => login.connectors.lines(),
+      now: login.now,
+      onChange: (connectionId, reason) => {
+        if (reason === undefined) log.info({ connectionId }, 'a provider answers again, or is asked no more');
+        else log.warn({ connectionId, reason }, 'a provider is in trouble and is left alone for a while');
+      },
+      onFault: (error) => {
+        log.warn(
+          { error: describeError(error) },
+          'which providers are in trouble cannot be written down now',
+        );
+      },
+    }),
+  };
+}
+
+/** The server, and another one for metrics where they have a port of their own. */
+async function openServers(config: Config, parts: HttpParts) {
+  const { connectors } = parts.login;
+  const all = config.metrics === 'off' ? undefined : await openMetrics(() => connectors.lines());
+  const metrics = config.metrics === 'main port' ? all : undefined;
+  const main = gracefulServer((isStopping) => createListener({ ...parts, isStopping, metrics }));
+  const own =
+    typeof config.metrics === 'string' || all === undefined
+      ? undefined
+      : { server: gracefulServer(() => metricsListener(all)), port: config.metrics.port };
+  return {
+    /** @throws Refusal if a port cannot be listened on */
+    async listen() {
+      const metricsPort = await own?.server.listen(own.port, config.host, 'METRICS_PORT');
+      return { port: await main.listen(config.port, config.host), metricsPort };
+    },
+    async stop() {
+      await main.stop();
+      await own?.server.stop();
+    },
+  };
 }
 
 /** All that answers requests, opened and connected. */

@@ -58,6 +58,7 @@ describe('readConfig', () => {
       brandLogoUrl: undefined,
       supportUrl: undefined,
       rateLimits: true,
+      metrics: 'off',
       logLevel: 'info',
     });
   });
@@ -88,6 +89,10 @@ describe('readConfig', () => {
     ['private networks on demand', { ALLOW_PRIVATE_NETWORKS: 'true' }, { allowPrivateNetworks: true }],
     ['the port to listen on', { PORT: '65535' }, { port: 65_535 }],
     ['any free port', { PORT: '0' }, { port: 0 }],
+    ['metrics on the main port', { METRICS: 'on' }, { metrics: 'main port' }],
+    ['metrics on a port of their own', { METRICS_PORT: '9464' }, { metrics: { port: 9_464 } }],
+    ['no metrics elsewhere then', { METRICS: 'on', METRICS_PORT: '9464' }, { metrics: { port: 9_464 } }],
+    ['any free ports', { PORT: '0', METRICS_PORT: '0' }, { metrics: { port: 0 } }],
     ['hops', { TRUST_PROXY: '2' }, { trustProxy: 2 }],
     ['proxies', { TRUST_PROXY: '10.0.0.0/8, ::1' }, { trustProxy: ['10.0.0.0/8', '::1'] }],
     [
@@ -164,6 +169,8 @@ describe('X-34 a fault', () => {
         'https://*.example',
       ],
     ],
+    ['METRICS_PORT', ['65536', '-1', 'on', '3000']],
+    ['METRICS', ['true', '1', 'ON', '9464']],
     ['PORT', ['65536', '-1', '3e3', '0x10', ' 80', '80 ', '3000.5', 'http']],
     ['DATABASE_URL', ['mysql://u:hunter2@db/x', 'db.example', 'https://db.example', 'file:/tmp/x']],
     [
@@ -236,7 +243,7 @@ describe('X-34 a fault', () => {
     const names = [
       ...['PUBLIC_URL', 'PORT', 'DATABASE_URL', 'SECRET_KEY', 'ALLOW_PRIVATE_NETWORKS', 'RETURN_TO_ORIGINS'],
       ...['TRUST_PROXY', 'SESSION_TTL', 'SESSION_IDLE_TTL', 'BRAND_NAME', 'BRAND_LOGO_URL', 'SUPPORT_URL'],
-      ...['RATE_LIMITS', 'LOG_LEVEL'],
+      ...['RATE_LIMITS', 'LOG_LEVEL', 'METRICS', 'METRICS_PORT'],
     ];
     const value = `hunter2 ${'x'.repeat(100)}`;
     const env = Object.fromEntries(names.map((name) => [name, value]));

@@ -98,6 +98,7 @@ export interface AuditFilter {
   readonly reference?: string | undefined;
   readonly connectionId?: string | undefined;
   readonly outcome?: 'success' | 'failure' | undefined;
+  readonly action?: AuditAction | undefined;
   /** Only events that came after this one. */
   readonly afterId?: string | undefined;
   /** The newest so many. */
@@ -116,6 +117,7 @@ export async function listAuditEvents(
         if (filter.organizationId !== undefined) void query.where('organization_id', filter.organizationId);
         if (filter.reference !== undefined) void query.where('reference', filter.reference);
         if (filter.connectionId !== undefined) void query.where('connection_id', filter.connectionId);
+        if (filter.action !== undefined) void query.where('action', filter.action);
         if (filter.outcome !== undefined) void query.where('outcome', filter.outcome);
         if (filter.afterId !== undefined) void query.where('audit_events.id', '>', filter.afterId);
       })

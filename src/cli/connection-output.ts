@@ -2,6 +2,7 @@
 import { listAuditEvents } from '../audit/audit-store.ts';
 import type { Connection, ConnectionOf, TokenConnection } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
+import { readHealth } from '../connections/trouble-store.ts';
 import type { Database } from '../database/database.ts';
 import { formatDuration } from '../duration.ts';
 import { findOrganization, listDomains } from '../organizations/organization-store.ts';
@@ -23,6 +24,8 @@ export async function connectionDocument(
     status: connection.status,
     revision: connection.revision,
     created_at: connection.createdAt.toISOString(),
+    health: await health(database, connection),
+    last_success: await lastSuccess(database, connection),
     last_failure: await lastFailure(database, connection),
   };
   const entryUrl = organization === undefined ? null : `${config.publicUrl}/sso/${organization.slug}`;
@@ -115,6 +118,27 @@ function exchangeDocument(publicUrl: string, { kind, settings }: TokenConnection
   };
 }
 
+/** How its provider does, as the servers see it that are running. */
+async function health(database: Database, connection: Connection): Promise<HealthDocument> {
+  const { state, since, reason, nodes } = await readHealth(database, connection);
+  return { state, since: since?.toISOString() ?? null, reason: reason ?? null, nodes };
+}
+
+interface HealthDocument {
+  readonly state: string;
+  readonly since: string | null;
+  readonly reason: string | null;
+  /** How many nodes get no answer. */
+  readonly nodes: number;
+}
+
+/** When somebody last signed in through it. */
+async function lastSuccess(database: Database, { id, organizationId }: Connection) {
+  const action = 'login.succeeded';
+  const [event] = await listAuditEvents(database, { organizationId, connectionId: id, action, limit: 1 });
+  return event === undefined ? null : { at: event.at.toISOString() };
+}
+
 /** Why the last sign-in through it, or the last question about one, failed, for who looks into a provider that does not answer. */
 async function lastFailure(database: Database, { id, organizationId }: Connection) {
   const [event] = await listAuditEvents(database, {
@@ -157,7 +181,8 @@ function describeConnection(document: ConnectionDocument, heading?: string): str
 
 function showMember(name: string, value: unknown): string {
   if (name === 'callback_url' && value === null) return 'add a verified domain first';
-  if (name === 'last_failure' && value !== null) {
+  if (name === 'health') return showHealth(value as HealthDocument);
+  if ((name === 'last_failure' || name === 'last_success') && value !== null) {
     return Object.values(value as Readonly<Record<string, string | null>>).join('  ');
   }
   if (name === 'keys') return (value as readonly { id: string }[]).map(({ id }) => id).join(', ');
@@ -168,6 +193,11 @@ function showMember(name: string, value: unknown): string {
   if (Array.isArray(value)) return value.join(', ');
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   return typeof value === 'string' || typeof value === 'number' ? String(value) : '-';
+}
+
+function showHealth({ state, since, reason, nodes }: HealthDocument): string {
+  if (since === null) return state;
+  return `${state} since ${since}: ${reason ?? '-'} (${nodes} ${nodes === 1 ? 'node' : 'nodes'})`;
 }
 
 /** What the rules of registering a connection need of a command. */

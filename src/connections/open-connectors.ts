@@ -7,9 +7,15 @@ import { LRUCache } from 'lru-cache';
 import { findGatewayError } from '../errors.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
 import { keptAnswer, type KeptAnswer } from '../outbound/kept-answer.ts';
-import { providerLine } from '../outbound/provider-line.ts';
+import { providerLine, type ProviderLine } from '../outbound/provider-line.ts';
 import type { SecretBox } from '../secret-box.ts';
-import { secretPlace, type Connection, type RedirectConnection, type TokenConnection } from './connection.ts';
+import {
+  secretPlace,
+  type Connection,
+  type ConnectionKind,
+  type RedirectConnection,
+  type TokenConnection,
+} from './connection.ts';
 import { openConnection } from './connection-kinds.ts';
 import type { Connector, ConnectorContext, RedirectConnector, TokenConnector } from './connector.ts';
 import { providerKeys, type ProviderKeys } from './provider-keys.ts';
@@ -23,12 +29,24 @@ export interface OpenConnectors {
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` if the provider does not answer */
   open(connection: RedirectConnection): Promise<RedirectConnector>;
   open(connection: TokenConnection): Promise<TokenConnector>;
+  /** Lines of the connections that were used within the last hour. */
+  lines(): readonly ConnectionLine[];
+}
+
+/** A connection's line to its provider. */
+export interface ConnectionLine {
+  readonly connectionId: string;
+  readonly kind: ConnectionKind;
+  /** Of the connection, for which it is the line. */
+  readonly revision: number;
+  readonly line: Pick<ProviderLine, 'trouble' | 'counts'>;
 }
 
 /** What is kept of a connection in one revision. */
-interface Opened {
-  readonly revision: number;
+interface Opened extends ConnectionLine {
   readonly connector: KeptAnswer<Connector>;
+  /** On a clock that is never set back. */
+  usedAtMs: number;
 }
 
 export function openConnectors(
@@ -41,7 +59,8 @@ export function openConnectors(
     updateAgeOnGet: true,
   });
   const openAnew = (connection: Connection): Opened => {
-    const { fetch } = providerLine(context.fetch, context);
+    const line = providerLine(context.fetch, context);
+    const { fetch } = line;
     const opening = {
       ...context,
       fetch,
@@ -49,15 +68,21 @@ export function openConnectors(
       clientSecret: clientSecret(secrets, connection),
     };
     const connector = keptAnswer(() => openConnection(connection, opening), { ...AGES, isTrouble });
-    return { revision: connection.revision, connector };
+    const { id, kind, revision } = connection;
+    const opened = { connectionId: id, kind, revision, line, connector, usedAtMs: 0 };
+    cache.set(id, opened);
+    return opened;
   };
   return {
     open(connection: Connection) {
       const known = cache.get(connection.id);
-      if (known?.revision === connection.revision) return known.connector.get();
-      const opened = openAnew(connection);
-      cache.set(connection.id, opened);
+      const opened = known?.revision === connection.revision ? known : openAnew(connection);
+      opened.usedAtMs = performance.now();
       return opened.connector.get();
+    },
+    lines() {
+      const oldestMs = performance.now() - HOUR_MS;
+      return [...cache.values()].filter(({ usedAtMs }) => usedAtMs >= oldestMs);
     },
     // A kind opens to a connector of its own flow.
   } as OpenConnectors;

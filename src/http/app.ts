@@ -19,6 +19,8 @@ import { showLive, showReady } from './health-routes.ts';
 import { confirmLogin, showConfirmPage } from './confirm-routes.ts';
 import { decideOnDevice, showDevicePage } from './device-routes.ts';
 import { showLoginPage, startFromAddress } from './login-routes.ts';
+import type { Metrics } from './metrics.ts';
+import { METRICS_PATH, showMetrics } from './metrics-routes.ts';
 import { DEVICE_PATH } from './opened-code.ts';
 import { styleSource } from './pages/page.ts';
 import type { AppParts, HttpParts } from './parts.ts';
@@ -100,8 +102,16 @@ function routes(parts: AppParts): readonly Route[] {
     },
     { method: 'get', path: '/health/live', access: 'look', handle: showLive },
     { method: 'get', path: '/health/ready', access: 'look', handle: showReady(parts) },
+    ...(parts.metrics === undefined ? [] : [metricsRoute(parts.metrics)]),
   ];
 }
+
+const metricsRoute = (metrics: Metrics): Route => ({
+  method: 'get',
+  path: METRICS_PATH,
+  access: 'look',
+  handle: showMetrics(metrics),
+});
 
 export function createApp(parts: AppParts): Express {
   const app = express();

@@ -15,7 +15,7 @@ export interface GracefulServer {
    * @returns the port, for who asked for any
    * @throws Refusal if the address cannot be listened on
    */
-  listen(port: number, host: string): Promise<number>;
+  listen(port: number, host: string, setting?: 'PORT' | 'METRICS_PORT'): Promise<number>;
   isStopping(): boolean;
   /** Resolves when the last request is answered, or the time is over. */
   stop(): Promise<void>;
@@ -39,10 +39,10 @@ export function gracefulServer(listener: (isStopping: () => boolean) => RequestL
   server.on('connection', noteConnection);
   return {
     isStopping: () => isStopping,
-    listen: (port, host) =>
+    listen: (port, host, setting = 'PORT') =>
       new Promise((resolve, reject) => {
         server.once('error', (error: NodeJS.ErrnoException) => {
-          reject(new Refusal(listenFault(error, port, host)));
+          reject(new Refusal(listenFault(error, { port, host, setting })));
         });
         server.listen(port, host, () => {
           resolve((server.address() as AddressInfo).port);
@@ -64,8 +64,12 @@ export function gracefulServer(listener: (isStopping: () => boolean) => RequestL
   };
 }
 
-function listenFault({ code, name }: NodeJS.ErrnoException, port: number, host: string): string {
+function listenFault(
+  { code, name }: NodeJS.ErrnoException,
+  { port, host, setting }: { readonly port: number; readonly host: string; readonly setting: string },
+): string {
+  const further = setting === 'PORT' ? ', and PUBLIC_URL with it' : '';
   return code === 'EADDRINUSE'
-    ? `Port ${port} of ${host} is taken. Set PORT to another one, and PUBLIC_URL with it.`
-    : `Cannot listen on ${host}:${port} (${code ?? name}). Check HOST and PORT.`;
+    ? `Port ${port} of ${host} is taken. Set ${setting} to another one${further}.`
+    : `Cannot listen on ${host}:${port} (${code ?? name}). Check HOST and ${setting}.`;
 }

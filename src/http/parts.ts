@@ -6,6 +6,7 @@ import type { VerifyParts } from '../hosts/verify-cookie.ts';
 import type { LoginParts } from '../login/login-parts.ts';
 import type { CurrentProvider } from '../provider/current-provider.ts';
 import type { FailureParts } from './failures.ts';
+import type { Metrics } from './metrics.ts';
 import type { RateLimits } from './rate-limits.ts';
 
 export interface HttpParts extends FailureParts {
@@ -28,4 +29,6 @@ export interface HttpParts extends FailureParts {
 export interface AppParts extends HttpParts {
   /** Whether the process is on its way out, and a load balancer should look elsewhere. */
   readonly isStopping: () => boolean;
+  /** Where they are shown among the other routes. */
+  readonly metrics: Metrics | undefined;
 }

@@ -26,6 +26,8 @@ export interface CallQueue {
   enter(circuit: Circuit, patience: () => Patience): Promise<(outcome: Outcome) => void>;
   /** Calls under way. */
   inFlight(): number;
+  /** Who waits to make one. */
+  waiting(): number;
 }
 
 interface Waiting {
@@ -93,6 +95,7 @@ export function callQueue({ mostAtOnce, mostWaiting }: QueueLimits): CallQueue {
       return wait(circuit, patience());
     },
     inFlight: () => inFlight,
+    waiting: () => waiting.size,
   };
 }
 

@@ -23,8 +23,17 @@ export interface ProviderLine {
   readonly fetch: GuardedFetch;
   /** Undefined while the provider answers. */
   trouble(): Trouble | undefined;
-  /** Calls under way. */
-  inFlight(): number;
+  counts(): LineCounts;
+}
+
+/** Calls now, and since the line was opened. */
+interface LineCounts {
+  readonly inFlight: number;
+  readonly waiting: number;
+  readonly answered: number;
+  readonly failed: number;
+  /** The provider was left alone, or there was no room in time. */
+  readonly notSent: number;
 }
 
 export interface LineClocks {
@@ -38,14 +47,18 @@ export function providerLine(fetch: GuardedFetch, { clock = performance, now }: 
   const asked = openCircuit({ mostInARow: MOST_IN_A_ROW, clock, now });
   const remembered = openCircuit({ mostInARow: MOST_IN_A_ROW_REMEMBERED, clock, now });
   const queue = callQueue({ mostAtOnce: MOST_AT_ONCE, mostWaiting: MOST_WAITING });
+  const counted = { answered: 0, failed: 0, notSent: 0 };
   return {
     async fetch(target, options = {}, limits = {}) {
       const limitMs = limits.limitMs ?? OUTBOUND_DEADLINE_MS;
       const arrivedAtMs = clock.now();
       const circuit = limits.isRemembered === true ? remembered : asked;
-      const report = await queue.enter(circuit, () =>
-        joinedDeadline(limitMs, [currentDeadline(), options.signal]),
-      );
+      const report = await queue
+        .enter(circuit, () => joinedDeadline(limitMs, [currentDeadline(), options.signal]))
+        .catch((error: unknown) => {
+          counted.notSent++;
+          throw error;
+        });
       const startedAtMs = clock.now();
       let outcome: Outcome = { kind: 'nothing' };
       try {
@@ -57,11 +70,12 @@ export function providerLine(fetch: GuardedFetch, { clock = performance, now }: 
         outcome = failureOf(error, clock.now() - startedAtMs);
         throw error;
       } finally {
+        counted[outcome.kind === 'answer' ? 'answered' : 'failed']++;
         report(outcome);
       }
     },
     trouble: () => asked.trouble() ?? remembered.trouble(),
-    inFlight: () => queue.inFlight(),
+    counts: () => ({ ...counted, inFlight: queue.inFlight(), waiting: queue.waiting() }),
   };
 }
 

@@ -87,6 +87,8 @@ describe('connection add … jwt-callback', () => {
       revision: 1,
       created_at: expect.stringMatching(/Z$/),
       entry_url: `http://localhost:3999/sso/${slug}`,
+      health: { state: 'answering', since: null, reason: null, nodes: 0 },
+      last_success: null,
       last_failure: null,
       login_url: 'http://127.0.0.1:1/login',
       issuer: 'https://idp.brand.example',

@@ -37,6 +37,8 @@ describe('connection add … oidc', () => {
       revision: 1,
       created_at: expect.stringMatching(/Z$/),
       entry_url: `http://localhost:3999/sso/${slug}`,
+      health: { state: 'answering', since: null, reason: null, nodes: 0 },
+      last_success: null,
       last_failure: null,
       discovery_url: provider.issuer,
       issuer: provider.issuer,

@@ -74,7 +74,8 @@ describe('calls at once', () => {
     const { line, calls, send } = openLine();
     const outcomes = times(AT_ONCE + WAITING, () => send());
     await nextTurn();
-    expect({ calls: calls.length, inFlight: line.inFlight() }).toEqual({ calls: AT_ONCE, inFlight: AT_ONCE });
+    expect(calls).toHaveLength(AT_ONCE);
+    expect(line.counts()).toMatchObject({ inFlight: AT_ONCE, waiting: WAITING });
     expect(await send()).toBe('too many calls to the provider are waiting already');
     for (let next = 0; next < outcomes.length; next++) {
       calls[next]?.answer(status(200 + (next % 2)));
@@ -82,7 +83,8 @@ describe('calls at once', () => {
       await nextTurn();
       expect(calls).toHaveLength(Math.min(outcomes.length, AT_ONCE + next + 1));
     }
-    expect(line.inFlight()).toBe(0);
+    const answered = AT_ONCE + WAITING;
+    expect(line.counts()).toEqual({ inFlight: 0, waiting: 0, answered, failed: 0, notSent: 1 });
     expect(line.trouble()).toBeUndefined();
   });
 
@@ -159,6 +161,7 @@ describe('a provider is left alone', () => {
     expect(new Set(refusals).size).toBe(1);
     expect(refusals[0]).toMatch(LEFT_ALONE);
     expect(refusals[0]).toContain(reason);
+    expect(line.counts()).toMatchObject({ answered: 1, failed: 9, notSent: 50 });
     expect(calls).toHaveLength(before);
   });
 
@@ -294,7 +297,7 @@ describe('after five seconds', () => {
     for (const call of hanging) call.answer(reset);
     await Promise.all(all);
     expect(line.trouble()).toBeUndefined();
-    expect(line.inFlight()).toBe(0);
+    expect(line.counts().inFlight).toBe(0);
   });
 });
 
