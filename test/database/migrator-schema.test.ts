@@ -170,7 +170,6 @@ describe('values', () => {
     ['another status', CHECK, `UPDATE connections SET status = 'draft-ish'`],
     ['another outcome', CHECK, `INSERT INTO audit_events (action, outcome) VALUES ('x', 'maybe')`],
     ['no name', NOT_NULL, `INSERT INTO organizations (slug) VALUES ('x')`],
-    ['no address', NOT_NULL, `UPDATE users SET email = NULL`],
     ['no settings', NOT_NULL, `UPDATE connections SET settings = NULL`],
     ['an id that is none', '22P02', `UPDATE users SET id = 'x'`],
   ])('%s is refused', async (_, code, statement) => {
