@@ -63,13 +63,7 @@ async function show(mode: Mode, claims: Claims, more: Readonly<Record<string, st
 }
 
 /** The address of whom a session is. */
-async function userOf({ status, body }: Exchanged): Promise<unknown> {
-  expect({ status, body }).toMatchObject({ status: 200 });
-  const session = await fetch(`${scene.gateway.url}/session`, {
-    headers: { authorization: `Bearer ${String(body['access_token'])}` },
-  });
-  return ((await session.json()) as { user: { email: unknown } }).user.email;
-}
+const userOf = async (exchanged: Exchanged) => (await scene.userOf(exchanged)).email;
 
 interface Refused {
   readonly code?: FailureCode;

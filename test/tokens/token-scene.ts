@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from '@jest/globals';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { CommandLine } from '../cli/command-line.ts';
 import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/test-gateway.ts';
@@ -144,7 +145,17 @@ export interface TokenScene {
   exchange(parameters: TokenForm, client?: string, port?: number): Promise<Exchanged>;
   /** The same with an Authorization header of the test's own, or none. */
   exchangeAs(authorization: string | undefined, parameters: TokenForm, port?: number): Promise<Exchanged>;
+  /** What `GET /session` answers to who holds the access token. */
+  session(exchanged: Exchanged): Promise<Response>;
+  /** Whose session it is; fails where none was opened. */
+  userOf(exchanged: Exchanged): Promise<SessionUser>;
   close(): Promise<void>;
+}
+
+interface SessionUser {
+  readonly id: string;
+  readonly email: string | null;
+  readonly name: string | null;
 }
 
 export async function startTokenScene(options: TestGatewayOptions = {}): Promise<TokenScene> {
@@ -170,7 +181,7 @@ export async function startTokenScene(options: TestGatewayOptions = {}): Promise
       ...parameters,
     };
     const given = Object.entries(form).flatMap(([name, value = []]) =>
-      (typeof value === 'string' ? [value] : value).map((one) => [name, one]),
+      (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
     );
     for (const spelled of spellings(parameters['subject_token'])) {
       shown.add(spelled);
@@ -184,6 +195,8 @@ export async function startTokenScene(options: TestGatewayOptions = {}): Promise
     const { status, headers } = response;
     return { status, headers, body: (await response.json()) as Record<string, unknown> };
   };
+  const session = ({ body }: Exchanged) =>
+    fetch(`${gateway.url}/session`, { headers: { authorization: `Bearer ${String(body['access_token'])}` } });
   const known = async (connection: string, kind: string, organization = 'acme'): Promise<void> => {
     // No token of any kind, so nobody is asked about it.
     const form = {
@@ -207,6 +220,12 @@ export async function startTokenScene(options: TestGatewayOptions = {}): Promise
     known,
     exchange: (parameters, client = APP, port) => exchangeAs(basic(client), parameters, port),
     exchangeAs,
+    session,
+    async userOf(exchanged) {
+      const { status, body } = exchanged;
+      expect({ status, body }).toMatchObject({ status: 200 });
+      return ((await (await session(exchanged)).json()) as { user: SessionUser }).user;
+    },
     async close() {
       const audit = JSON.stringify(await gateway.sql('SELECT * FROM audit_events'));
       await gateway.close();
