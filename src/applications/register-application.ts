@@ -6,6 +6,7 @@ import { createPublicKey, randomBytes, type JsonWebKey } from 'node:crypto';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import { urlObjection, type OutboundPolicy } from '../outbound/guarded-fetch.ts';
+import { requireReachable } from '../outbound/resolvable.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { parseJsonObject } from '../strict-json.ts';
 import {
@@ -59,6 +60,7 @@ export async function addApplication(
   }
   const type = registration.isPublic ? 'public' : 'confidential';
   const settings = settle(parts, registration, { ...NOTHING, type });
+  await requireNotifiable(parts, registration.backchannelLogoutUri);
   const needsSecret = type === 'confidential' && settings.publicKeys === undefined;
   if (!needsSecret && registration.secret !== undefined) {
     throw new Refusal('A public application, or one with a public key, has no secret.');
@@ -91,6 +93,7 @@ export async function changeApplication(
 ): Promise<Application> {
   const { clientId, settings, sealedSecrets, organizationIds } = application;
   const changed = settle(parts, change, settings);
+  await requireNotifiable(parts, change.backchannelLogoutUri);
   const hasSecret = changed.type === 'confidential' && changed.publicKeys === undefined;
   if (change.secret !== undefined && !hasSecret) {
     throw new Refusal('A public application, or one with a public key, has no secret.');
@@ -108,6 +111,16 @@ export async function changeApplication(
     },
     parts.actor,
   );
+}
+
+/**
+ * A name that leads inside would be refused at every notice. Where Gatehouse may call inside, as in a first try, the application may
+ * be still to come.
+ * @throws Refusal
+ */
+async function requireNotifiable({ outbound }: ApplicationParts, uri: string | undefined): Promise<void> {
+  if (uri !== undefined && uri !== '' && !outbound.allowPrivateNetworks)
+    await requireReachable(uri, outbound);
 }
 
 const NOTHING = {

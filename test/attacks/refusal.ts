@@ -63,7 +63,8 @@ interface Existing {
   readonly lastEvent: string;
 }
 
-async function whatExists(gateway: TestGateway): Promise<Existing> {
+/** Nothing else may use the gateway meanwhile. */
+export async function whatExists(gateway: TestGateway): Promise<Existing> {
   // Of sessions and connections only what no looking changes: using a session prolongs it.
   const { rows } = await gateway.database.run((db) =>
     db.raw<{ rows: Existing[] }>(`
@@ -91,13 +92,14 @@ export interface StoredEvent {
   readonly organization_id: string | null;
   readonly connection_id: string | null;
   readonly email: string | null;
+  readonly client_id: string | null;
 }
 
 /** The audit events that came after this one, oldest first. */
 export async function eventsAfter(gateway: TestGateway, id: string): Promise<readonly StoredEvent[]> {
   const { rows } = await gateway.database.run((db) =>
     db.raw<{ rows: StoredEvent[] }>(
-      `SELECT action, outcome, code, reason, reference, organization_id, connection_id, email
+      `SELECT action, outcome, code, reason, reference, organization_id, connection_id, email, client_id
        FROM audit_events WHERE id > CAST(? AS bigint) ORDER BY id`,
       [id],
     ),

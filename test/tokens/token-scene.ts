@@ -5,6 +5,8 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from '@jest/globals';
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
 import { CommandLine } from '../cli/command-line.ts';
 import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/test-gateway.ts';
@@ -12,19 +14,22 @@ import type { Organization } from '../../src/organizations/organization.ts';
 
 export const APP = 'app';
 export const APP_SECRET = 'a secret of an application, long enough';
-const AUDIENCE = 'the-audience';
+export const AUDIENCE = 'the-audience';
 export const ID_TOKEN_TYPE = 'urn:ietf:params:oauth:token-type:id_token';
 export const OPAQUE_TYPE = 'urn:gatehouse:token-type:opaque';
 
+/** In characters; shorter ones are not searched for. */
+const SHORTEST_TOKEN = 8;
+
 /** Something that answers on loopback, and counts who asks. */
-interface Loopback {
+export interface Loopback {
   readonly origin: string;
   /** Method and target of every request, in order. */
   readonly asked: string[];
   close(): Promise<void>;
 }
 
-async function startLoopback(
+export async function startLoopback(
   answer: (request: IncomingMessage, response: ServerResponse) => void | Promise<void>,
 ): Promise<Loopback> {
   const asked: string[] = [];
@@ -45,12 +50,12 @@ async function startLoopback(
   };
 }
 
-interface Key {
+export interface Key {
   readonly privateKey: CryptoKey;
   readonly jwk: JWK;
 }
 
-async function newKey(algorithm = 'RS256', kid?: string): Promise<Key> {
+export async function newKey(algorithm = 'RS256', kid?: string): Promise<Key> {
   const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), alg: algorithm, use: 'sig' };
   return { privateKey, jwk: { ...jwk, ...(kid === undefined ? {} : { kid }) } };
@@ -126,15 +131,31 @@ export interface Exchanged {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
+export type TokenForm = Readonly<Record<string, string | readonly string[] | undefined>>;
+
 export interface TokenScene {
   readonly gateway: TestGateway;
   readonly acme: Organization;
   readonly command: CommandLine;
-  /** `connection add` of a kind, for Acme unless another slug is given; returns the id. */
+  /** `connection add` of a kind, for Acme unless another slug is given; returns the id once the server knows it. */
   addConnection(options: readonly string[], slug?: string): Promise<string>;
-  /** Shows a token at the token endpoint; undefined members are left out. */
-  exchange(parameters: Readonly<Record<string, string | undefined>>, client?: string): Promise<Exchanged>;
+  /** Waits until the server knows a connection: what a command changes is obeyed within a second, not at once. */
+  known(connection: string, kind: string, slug?: string): Promise<void>;
+  /** Shows a token at the token endpoint of a node; undefined members are left out, lists are repeated. */
+  exchange(parameters: TokenForm, client?: string, port?: number): Promise<Exchanged>;
+  /** The same with an Authorization header of the test's own, or none. */
+  exchangeAs(authorization: string | undefined, parameters: TokenForm, port?: number): Promise<Exchanged>;
+  /** What `GET /session` answers to who holds the access token. */
+  session(exchanged: Exchanged): Promise<Response>;
+  /** Whose session it is; fails where none was opened. */
+  userOf(exchanged: Exchanged): Promise<SessionUser>;
   close(): Promise<void>;
+}
+
+interface SessionUser {
+  readonly id: string;
+  readonly email: string | null;
+  readonly name: string | null;
 }
 
 export async function startTokenScene(options: TestGatewayOptions = {}): Promise<TokenScene> {
@@ -152,34 +173,89 @@ export async function startTokenScene(options: TestGatewayOptions = {}): Promise
       { stdin: APP_SECRET },
     );
   }
+  const shown = new Set<string>();
+  const exchangeAs: TokenScene['exchangeAs'] = async (authorization, parameters, port = gateway.port) => {
+    const form: TokenForm = {
+      grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+      organization: 'acme',
+      ...parameters,
+    };
+    const given = Object.entries(form).flatMap(([name, value = []]) =>
+      (typeof value === 'string' ? [value] : value).map((one): [string, string] => [name, one]),
+    );
+    for (const spelled of spellings(parameters['subject_token'])) {
+      shown.add(spelled);
+      gateway.neverLogged(spelled);
+    }
+    const response = await fetch(`http://localhost:${port}/oidc/token`, {
+      method: 'POST',
+      headers: authorization === undefined ? {} : { authorization },
+      body: new URLSearchParams(given),
+    });
+    const { status, headers } = response;
+    return { status, headers, body: (await response.json()) as Record<string, unknown> };
+  };
+  const session = ({ body }: Exchanged) =>
+    fetch(`${gateway.url}/session`, { headers: { authorization: `Bearer ${String(body['access_token'])}` } });
+  const known = async (connection: string, kind: string, organization = 'acme'): Promise<void> => {
+    // No token of any kind, so nobody is asked about it.
+    const form = {
+      subject_token: '\u0001',
+      subject_token_type: kind === 'id-token' ? ID_TOKEN_TYPE : OPAQUE_TYPE,
+    };
+    const isKnown = ({ body }: Exchanged) => body['code'] !== 'unknown_organization';
+    await until(isKnown, () =>
+      exchangeAs(basic(APP), { ...form, external_id: 'nobody', connection, organization }),
+    );
+  };
   return {
     gateway,
     acme,
     command,
     async addConnection(given, slug = 'acme') {
       const { id } = await command.json<{ id: string }>(['connection', 'add', slug, ...given]);
+      await known(id, given[0] ?? '', slug);
       return id;
     },
-    async exchange(parameters, client = APP) {
-      const form: Readonly<Record<string, string | undefined>> = {
-        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-        organization: 'acme',
-        ...parameters,
-      };
-      const given = Object.entries(form).filter((pair): pair is [string, string] => pair[1] !== undefined);
-      gateway.neverLogged(...[parameters['subject_token'] ?? ''].filter((token) => token.length > 4));
-      const response = await fetch(`${gateway.url}/oidc/token`, {
-        method: 'POST',
-        headers: {
-          authorization: `Basic ${Buffer.from(`${client}:${encodeURIComponent(APP_SECRET)}`).toString('base64')}`,
-        },
-        body: new URLSearchParams(given),
-      });
-      const { status, headers } = response;
-      return { status, headers, body: (await response.json()) as Record<string, unknown> };
+    known,
+    exchange: (parameters, client = APP, port) => exchangeAs(basic(client), parameters, port),
+    exchangeAs,
+    session,
+    async userOf(exchanged) {
+      const { status, body } = exchanged;
+      expect({ status, body }).toMatchObject({ status: 200 });
+      return ((await (await session(exchanged)).json()) as { user: SessionUser }).user;
     },
-    close: () => gateway.close(),
+    async close() {
+      const audit = JSON.stringify(await gateway.sql('SELECT * FROM audit_events'));
+      await gateway.close();
+      const found = [...shown].filter((token) => audit.includes(token));
+      if (found.length > 0)
+        throw new Error(`the audit trail holds a token: ${found.join(' ').slice(0, 200)}`);
+    },
   };
+}
+
+/** Asks until the answer is so, for what is obeyed within a second and not at once; the test's own time is the limit. */
+export async function until<Answer>(
+  isSo: (answer: Answer) => boolean,
+  ask: () => Promise<Answer>,
+): Promise<Answer> {
+  for (;;) {
+    const answer = await ask();
+    if (isSo(answer)) return answer;
+    await sleep(20);
+  }
+}
+
+/** What an application proves itself with. */
+export const basic = (client: string, secret = APP_SECRET): string =>
+  `Basic ${Buffer.from(`${client}:${encodeURIComponent(secret)}`).toString('base64')}`;
+
+/** A token as it must be nowhere, as text and as JSON has it. What is shorter may be anywhere by chance. */
+function spellings(token: TokenForm[string]): readonly string[] {
+  if (typeof token !== 'string' || token.length < SHORTEST_TOKEN) return [];
+  return [token, JSON.stringify(token).slice(1, -1)];
 }
 
 /** The options of an ID token connection of an issuer. */

@@ -63,6 +63,9 @@ export async function settleOpaqueTokenSettings(
   requireTemplate(verifyUrl, place, policy);
   const hasBody = place.place === 'form' || place.place === 'json';
   const { method = hasBody ? 'POST' : 'GET' } = registration;
+  if (place.place === 'header' && isTaken(place.name)) {
+    throw new Refusal(`A token cannot be the header ${place.name}, which has a meaning of its own.`);
+  }
   if (hasBody && method === 'GET') throw new Refusal('A token in a body needs --verify-method POST.');
   const paths = [map.subject, map.email, map.name, map.login, ...require.map(({ path }) => path)];
   for (const path of paths) if (path !== undefined) requirePath(path);
@@ -76,6 +79,22 @@ export async function settleOpaqueTokenSettings(
     createsUsers: registration.createsUsers ?? false,
     linksExisting: registration.linksExisting ?? false,
   };
+}
+
+/** What HTTP itself, or what is asked, needs: in the place of one of them a token would change more than whom it names. */
+const TAKEN_HEADERS: ReadonlySet<string> = new Set(
+  [
+    'accept accept-charset accept-encoding connection content-encoding content-length content-type cookie date expect',
+    'host keep-alive origin range te trailer transfer-encoding upgrade via',
+  ].flatMap((names) => names.split(' ')),
+);
+
+function isTaken(header: string): boolean {
+  const name = header.toLowerCase();
+  // What an object inherits is no name either: clients lose it.
+  return (
+    !/^[a-z]/.test(name) || TAKEN_HEADERS.has(name) || name.startsWith('proxy-') || name.startsWith('sec-')
+  );
 }
 
 function withSubject({ subject, ...others }: Partial<Mapping>): Mapping {
