@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { addApplication } from '../../src/applications/register-application.ts';
+import { providerKeys } from '../../src/connections/provider-keys.ts';
 import { openOpaqueTokenConnector } from '../../src/connections/opaque-token/connector.ts';
 import { addOidcConnection } from '../../src/connections/register-connection.ts';
 import {
@@ -254,8 +255,9 @@ it('F-08 a name that led outside when it was saved is not connected to when it l
     ...outside,
     resolver: changing(),
   });
+  const fetch = guardedFetch({ ...outside, resolver: changing() });
   const context = {
-    fetch: guardedFetch({ ...outside, resolver: changing() }),
+    ...{ fetch, keysAt: (url: string) => providerKeys(() => fetch(url)) },
     ...{ allowPrivateNetworks: false, publicUrl: PUBLIC_URL, clientSecret: undefined, now: Date.now },
   };
   const connector = await openOpaqueTokenConnector(

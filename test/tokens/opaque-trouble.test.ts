@@ -1,6 +1,6 @@
 /** A customer's back end in trouble, or hostile: statuses, broken answers, sizes, and answers that hold the token. */
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { FailureCode } from '../../src/errors.ts';
 import { GOOD, json, status, type Answer } from './back-end-answers.ts';
 import { expectTokenRefusal } from './token-refusal.ts';
@@ -23,6 +23,11 @@ beforeAll(async () => {
   [scene, backEnd, inside] = await Promise.all([startTokenScene(), startBackEnd(), startBackEnd()]);
   inside.says({ user: { id: 'inside' } });
   connectionId = await scene.addConnection([...opaqueOptions(backEnd), '--create-users']);
+});
+// The neighbour, and again: a back end that fails five calls of ten is left alone.
+afterEach(async () => {
+  backEnd.says(JSON.parse(GOOD));
+  for (const token of [newToken(), newToken()]) expect(await show(token)).toMatchObject({ status: 200 });
 });
 afterAll(async () => {
   await Promise.all([scene.close(), backEnd.close(), inside.close()]);
