@@ -54,7 +54,9 @@ export function urlObjection(text: string, policy: OutboundPolicy): string | und
   if (url.username !== '' || url.password !== '') return 'must not hold a user name or password';
   if (url.hash !== '' || text.includes('#')) return 'must not have a fragment';
   if (text.includes('\\')) return 'must not have a backslash';
-  if (url.origin === policy.publicUrl) return 'must not lead back to Gatehouse itself';
+  // A name with a dot at its end is the same name, and another origin.
+  if (url.origin.replace(/\.(?=$|:\d+$)/, '') === policy.publicUrl)
+    return 'must not lead back to Gatehouse itself';
   if (FORBIDDEN_PORTS.has(url.port)) return `must not use port ${url.port}, which is another protocol's`;
   const address = url.hostname.replace(/^\[|\]$/g, '');
   if (!policy.allowPrivateNetworks && isIP(address) !== 0 && !isPublicAddress(address)) {

@@ -129,15 +129,17 @@ it.each([80, 443, 8080, 8443, 3000, 9000])('port %i may be used', (port) => {
   expect(urlObjection(`https://provider.example:${port}/`, outside)).toBeUndefined();
 });
 
-it.each(['https://sso.example', 'https://sso.example:443/verify?token={token}', 'https://SSO.example/oidc'])(
-  'F-23 %s is Gatehouse itself',
-  (url) => {
-    expect(urlObjection(url, { ...outside, publicUrl: 'https://sso.example' })).toMatch('Gatehouse itself');
-    expect(
-      urlObjection('https://sso.example.org/', { ...outside, publicUrl: 'https://sso.example' }),
-    ).toBeUndefined();
-  },
-);
+it.each([
+  'https://sso.example',
+  'https://sso.example:443/verify?token={token}',
+  'https://SSO.example/oidc',
+  'https://sso.example./oidc',
+])('F-23 %s is Gatehouse itself', (url) => {
+  expect(urlObjection(url, { ...outside, publicUrl: 'https://sso.example' })).toMatch('Gatehouse itself');
+  expect(
+    urlObjection('https://sso.example.org/', { ...outside, publicUrl: 'https://sso.example' }),
+  ).toBeUndefined();
+});
 
 describe('a name', () => {
   const server = createServer((socket) => {
