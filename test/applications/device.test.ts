@@ -182,13 +182,13 @@ describe('a poll', () => {
     const started = await device.start();
     expect(pollError(await device.poll(started, {}, one))).toBe('authorization_pending');
     expect(pollError(await device.poll(started, {}, other))).toBe('slow_down');
-    await wait('9 seconds');
+    await wait('7 seconds');
     expect(pollError(await device.poll(started, {}, one))).toBe('slow_down');
-    await wait('14 seconds');
+    await wait('11 seconds');
     expect(pollError(await device.poll(started, {}, other))).toBe('slow_down');
     await wait('20 seconds');
     expect(pollError(await device.poll(started, {}, one))).toBe('authorization_pending');
-    await wait('19 seconds');
+    await wait('16 seconds');
     expect(pollError(await device.poll(started, {}, one))).toBe('slow_down');
   });
 
