@@ -57,7 +57,12 @@ export function providerKeys(
 /** The `kid` that a token (RFC 7515) says it was signed with; undefined if it names none that can be read. */
 export function claimedKeyId(token: string): string | undefined {
   const [header = ''] = token.split('.', 1);
-  const kid = member(parseJsonObject(Buffer.from(header, 'base64url')) ?? {}, 'kid');
+  return keyIdIn(parseJsonObject(Buffer.from(header, 'base64url')) ?? {});
+}
+
+/** The same of a header that was read already. */
+export function keyIdIn(header: JsonObject): string | undefined {
+  const kid = member(header, 'kid');
   return typeof kid === 'string' && kid.length <= LONGEST_KEY_ID ? kid : undefined;
 }
 

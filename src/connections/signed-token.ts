@@ -5,16 +5,12 @@
 import { compactVerify, createLocalJWKSet, errors, type JSONWebKeySet } from 'jose';
 import { GatewayError } from '../errors.ts';
 import { member, parseJsonObject, type JsonObject } from '../strict-json.ts';
-import { claimedKeyId, type ProviderKeys } from './provider-keys.ts';
-
-/** How far a provider's clock may be from ours. */
-export const CLOCK_TOLERANCE_SECONDS = 30;
+import { refuseMeaningfulHeaders } from './jwt-rules.ts';
+import { keyIdIn, type ProviderKeys } from './provider-keys.ts';
 
 /** In characters. */
 const LONGEST_TOKEN = 16 * 1024;
 const COMPACT_JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
-/** Headers that change what the rest means. No provider uses them, so none is accepted. */
-const MEANINGFUL_HEADERS = ['crit', 'b64', 'zip', 'cty', 'enc'];
 
 /** Of public keys alone: whoever could verify another signature could make it. */
 const ALGORITHMS = [
@@ -41,7 +37,7 @@ export async function verifySignature(
     .map((part) => parseJsonObject(Buffer.from(part, 'base64url')));
   if (header === undefined || payload === undefined) return refuse('the token is not unambiguous JSON');
   requireKnownHeader(header, type);
-  const set = await keys.current(claimedKeyId(token));
+  const set = await keys.current(keyIdIn(header));
   try {
     await compactVerify(token, createLocalJWKSet(set as unknown as JSONWebKeySet), {
       algorithms: ALGORITHMS,
@@ -58,6 +54,5 @@ function requireKnownHeader(header: JsonObject, type: RegExp): void {
   const typ = member(header, 'typ');
   if (typ !== undefined && !(typeof typ === 'string' && type.test(typ)))
     refuse('the token is of another type');
-  const meaningful = MEANINGFUL_HEADERS.find((name) => Object.hasOwn(header, name));
-  if (meaningful !== undefined) refuse(`the header has ${meaningful}`);
+  refuseMeaningfulHeaders(header);
 }

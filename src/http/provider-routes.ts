@@ -148,13 +148,12 @@ async function writeRefusal(parts: HttpParts, request: IncomingMessage, refusal:
   const { error, clientId, cause, reference } = refusal;
   if (error === 'invalid_client') await parts.limits.countRefusedClient(request as Request);
   const failure = findGatewayError(cause);
-  const isOurs = failure?.code === 'temporarily_unavailable' || error === 'server_error';
-  parts.log[isOurs ? 'error' : 'info'](
+  const isUnavailable = failure?.code === 'temporarily_unavailable' || error === 'server_error';
+  parts.log[isUnavailable ? 'error' : 'info'](
     { reference, code: failure?.code ?? error, clientId, error: describeError(cause) },
     'application refused',
   );
-  // While we are unavailable there is most likely nothing to write to.
-  const isUnavailable = failure?.code === 'temporarily_unavailable' || error === 'server_error';
+  // There is most likely nothing to write to then.
   if (isUnavailable || (failure === undefined && error === 'temporarily_unavailable')) return reference;
   const event =
     failure === undefined

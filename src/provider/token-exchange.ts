@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import type Provider from 'oidc-provider';
 import { errors, type TokenEndpointGrantContext } from 'oidc-provider';
-import { connectionKinds, kindOfTokenType } from '../connections/connection-kinds.ts';
+import { connectionKinds, kindOfTokenType, TOKEN_KINDS } from '../connections/connection-kinds.ts';
 import { findGatewayError, type GatewayError } from '../errors.ts';
 import type { Session } from '../sessions/session.ts';
 import { accountOfGrant, claimsByScope } from './account.ts';
@@ -90,8 +90,7 @@ function askedFor(ctx: Context) {
   if (notTaken !== undefined) throw new errors.InvalidRequest(`${notTaken} is not taken`);
   if (token === undefined) throw new errors.InvalidRequest('subject_token is missing');
   if (kind === undefined) {
-    const types = ['id-token', 'opaque-token'] as const;
-    const known = types.map((name) => connectionKinds[name].tokenType).join(' or ');
+    const known = TOKEN_KINDS.map((name) => connectionKinds[name].tokenType).join(' or ');
     throw new errors.InvalidRequest(`subject_token_type must be ${known}`);
   }
   if (organization === undefined) throw new errors.InvalidRequest('organization is missing');

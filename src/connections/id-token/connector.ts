@@ -9,7 +9,8 @@ import { member, type JsonObject } from '../../strict-json.ts';
 import { amrOf } from '../authentication-methods.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type { ConnectorContext, PresentedToken, TokenConnector } from '../connector.ts';
-import { CLOCK_TOLERANCE_SECONDS, verifySignature } from '../signed-token.ts';
+import { CLOCK_TOLERANCE_SECONDS, numericDate } from '../jwt-rules.ts';
+import { verifySignature } from '../signed-token.ts';
 import { verifiedIdentity, type SingleUse, type VerifiedIdentity } from '../verified-identity.ts';
 import type { IdTokenSettings } from './settings.ts';
 
@@ -107,12 +108,6 @@ function requireLifetime(claims: JsonObject, nowSeconds: number): number {
     refuse('the token is not good yet (nbf)');
   }
   return expires;
-}
-
-function numericDate(claims: JsonObject, name: string): number | undefined {
-  const value = member(claims, name);
-  if (value === undefined) return undefined;
-  return typeof value === 'number' && Number.isFinite(value) ? value : refuse(`${name} is not a number`);
 }
 
 /**

@@ -10,19 +10,16 @@ import { GatewayError } from '../../errors.ts';
 import { canonicalEmail } from '../../organizations/email-address.ts';
 import { member, readJsonObject, type JsonObject } from '../../strict-json.ts';
 import type { ConnectionOf } from '../connection.ts';
+import { CLOCK_TOLERANCE_SECONDS, numericDate, refuseMeaningfulHeaders } from '../jwt-rules.ts';
 import { verifiedIdentity, type SingleUse, type AddressedIdentity } from '../verified-identity.ts';
 
 /** Longest token in characters. */
 const LONGEST_TOKEN = 8_192;
 /** Longest time from now to `exp`, and from `iat` to now. */
 const LONGEST_LIFE_SECONDS = 600;
-/** How far a provider's clock may be ahead of ours. `exp` has no leeway: tokens live for minutes. */
-const CLOCK_TOLERANCE_SECONDS = 30;
 
 /** The signature may be missing here: that it is none is found where signatures are checked. */
 const COMPACT_JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
-/** Headers that change what the rest means. None is used by this protocol, so none is accepted. */
-const MEANINGFUL_HEADERS = ['crit', 'b64', 'zip', 'cty', 'enc'];
 
 export interface CallbackTokenContext {
   readonly connection: ConnectionOf<'jwt-callback'>;
@@ -86,8 +83,7 @@ function requireKnownHeader(header: DecodedToken['header']): void {
   if (member(header, 'alg') !== 'RS256') refuse('the algorithm is not RS256');
   const type = member(header, 'typ');
   if (type !== undefined && type !== 'JWT') refuse('the type is not JWT');
-  const meaningful = MEANINGFUL_HEADERS.find((name) => Object.hasOwn(header, name));
-  if (meaningful !== undefined) refuse(`the header has ${meaningful}`);
+  refuseMeaningfulHeaders(header);
 }
 
 function isSignedBy(token: string, key: KeyObject): boolean {
@@ -99,7 +95,7 @@ function isSignedBy(token: string, key: KeyObject): boolean {
   }
 }
 
-/** Checks `exp`, `iat` and `nbf` (RFC 7519 section 4.1) and returns `exp`. */
+/** Checks `exp`, `iat` and `nbf` (RFC 7519 section 4.1) and returns `exp`, which has no leeway: tokens live for minutes. */
 function requireLifetime(payload: JsonObject, nowSeconds: number): number {
   const expires = numericDate(payload, 'exp');
   if (expires === undefined) return refuse('there is no exp');
@@ -114,13 +110,6 @@ function requireLifetime(payload: JsonObject, nowSeconds: number): number {
   if (notBefore !== undefined && notBefore > nowSeconds + CLOCK_TOLERANCE_SECONDS)
     refuse('nbf is in the future');
   return expires;
-}
-
-function numericDate(payload: JsonObject, name: string): number | undefined {
-  const value = member(payload, name);
-  if (value === undefined) return undefined;
-  if (typeof value !== 'number' || !Number.isFinite(value)) return refuse(`${name} is not a number`);
-  return value;
 }
 
 /**

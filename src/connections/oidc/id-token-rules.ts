@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { GatewayError } from '../../errors.ts';
 import { parseJsonObject, type JsonObject } from '../../strict-json.ts';
-import { CLOCK_TOLERANCE_SECONDS } from '../signed-token.ts';
+import { CLOCK_TOLERANCE_SECONDS } from '../jwt-rules.ts';
 
 /** An ID token is made for the sign-in that asks for it, and a sign-in takes ten minutes at most; some providers date it back. */
 const OLDEST_ID_TOKEN_SECONDS = 15 * 60;

@@ -7,7 +7,8 @@ import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../strict-json.ts';
 import type { EndedProviderSession } from '../connector.ts';
 import type { ProviderKeys } from '../provider-keys.ts';
-import { CLOCK_TOLERANCE_SECONDS, verifySignature } from '../signed-token.ts';
+import { CLOCK_TOLERANCE_SECONDS } from '../jwt-rules.ts';
+import { verifySignature } from '../signed-token.ts';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 /** The specification's own advice. */

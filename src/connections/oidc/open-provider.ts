@@ -7,7 +7,7 @@ import { GatewayError } from '../../errors.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type { ConnectorContext } from '../connector.ts';
 import type { ProviderKeys } from '../provider-keys.ts';
-import { CLOCK_TOLERANCE_SECONDS } from '../signed-token.ts';
+import { CLOCK_TOLERANCE_SECONDS } from '../jwt-rules.ts';
 import { providerClock, type ProviderClock } from './provider-clock.ts';
 import { providerFetch } from './provider-fetch.ts';
 import { endpointOrigins, fetchProviderMetadata, type ProviderMetadata } from './provider-metadata.ts';

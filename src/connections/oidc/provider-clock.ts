@@ -1,6 +1,6 @@
 /** How far a provider's clock is from ours, by the Date of its answers: a token that seems too old or too new may not be. */
 import { GatewayError } from '../../errors.ts';
-import { CLOCK_TOLERANCE_SECONDS } from '../signed-token.ts';
+import { CLOCK_TOLERANCE_SECONDS } from '../jwt-rules.ts';
 
 export interface ProviderClock {
   /** Notes the time that an answer was made at. */

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { Refusal } from '../../errors.ts';
 import { urlObjection, type OutboundPolicy } from '../../outbound/guarded-fetch.ts';
 import { requireReachable } from '../../outbound/resolvable.ts';
-import { tokenPlace, verifyUrlFor, type TokenPlace } from './verify-request.ts';
+import { PLACEHOLDER, tokenPlace, verifyUrlFor, type TokenPlace } from './verify-request.ts';
 
 /** Members of the answer by their path: names with dots between them. */
 const mapping = z.object({
@@ -118,9 +118,6 @@ function requireTemplate(verifyUrl: string, { place }: TokenPlace, policy: Outbo
     throw new Refusal('--verify-url must hold {token} in its path or its query.');
   }
 }
-
-/** Lower case: the parser of URLs leaves it as it is anywhere. */
-const PLACEHOLDER = 'the-token-goes-here';
 
 const PATH = /^[\w$:@/-]{1,64}(?:\.[\w$:@/-]{1,64}){0,7}$/;
 

@@ -72,12 +72,13 @@ export function verifyUrlFor(template: string, { place }: TokenPlace, token: str
   if (place !== 'url') return new URL(template);
   const encoded = percentEncoded(token);
   const fill = (text: string) => new URL(template.replace('{token}', () => text));
-  const [url, pattern] = [fill(encoded), fill(PATTERN)];
-  const expected = pattern.href.replace(PATTERN, () => encoded);
+  const [url, pattern] = [fill(encoded), fill(PLACEHOLDER)];
+  const expected = pattern.href.replace(PLACEHOLDER, () => encoded);
   return url.href === expected ? url : malformed('the token cannot be sent in this URL');
 }
 
-const PATTERN = 'the-token-goes-here';
+/** Stands for a token. Lower case: the parser of URLs leaves it as it is anywhere. */
+export const PLACEHOLDER = 'the-token-goes-here';
 
 /** All but the unreserved characters of RFC 3986 section 2.3. */
 function percentEncoded(text: string): string {
