@@ -15,6 +15,7 @@ export type AuditAction =
   | 'domain.verified'
   | `connection.${'drafted' | 'activated' | 'retired' | 'routed' | 'unrouted' | 'tested'}`
   | `cutover.${'started' | 'share_set' | 'people_named' | 'finished' | 'rolled_back'}`
+  | `break_glass.${'issued' | 'used'}`
   | 'connection.key_added'
   | 'connection.key_removed'
   | 'user.imported'

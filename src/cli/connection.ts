@@ -5,6 +5,7 @@ import { deleteConnection, setConnectionStatus } from '../connections/connection
 import { listConnections, requireConnection } from '../connections/connection-store.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { keyCommands } from './connection-keys.ts';
+import { testCommands } from './connection-test.ts';
 import { KINDS, optionFault, withKindOptions, type ConnectionOptions } from './connection-options.ts';
 import { connectionDocument, printConnection } from './connection-output.ts';
 import { addByOptions, updateByOptions } from './connection-registrations.ts';
@@ -19,6 +20,7 @@ export function connectionCommands(program: Command, terminal: Terminal): void {
   lookCommands(connection, terminal);
   switchCommands(connection, terminal);
   routeCommands(connection, terminal);
+  testCommands(connection, terminal);
 }
 
 function addCommand(connection: Command, terminal: Terminal): void {

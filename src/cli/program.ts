@@ -11,6 +11,7 @@ import { describeError } from '../log.ts';
 import { applicationCommands } from './app.ts';
 import { hostCommands } from './host.ts';
 import { auditCommands } from './audit.ts';
+import { breakGlassCommand } from './break-glass.ts';
 import { connectionCommands } from './connection.ts';
 import { cutoverCommands } from './cutover.ts';
 import { domainCommands } from './domain.ts';
@@ -66,6 +67,7 @@ export async function runProgram(
     domainCommands,
     connectionCommands,
     cutoverCommands,
+    breakGlassCommand,
     userCommands,
     applicationCommands,
     hostCommands,

@@ -17,6 +17,7 @@ import { canonicalEmail } from '../organizations/email-address.ts';
 import { seeOther } from './app-answers.ts';
 import { currentDigest, finishInBrowser, openAttempts, rememberAttempt } from './browser-login.ts';
 import { returnToOf } from './login-routes.ts';
+import { finishConnectionTest } from './connection-test-routes.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
 import { isFromAnotherSite } from './request-facts.ts';
@@ -228,14 +229,17 @@ async function complete(
   { request, response }: { readonly request: Request; readonly response: Response },
   back: { readonly transaction: LoginTransaction; readonly path: string; readonly isProved: boolean },
 ): Promise<void> {
-  const outcome = await runStrategy(request, response, () =>
-    completeLogin(parts.login, {
-      callback: { url: callbackUrl(parts, request, back.path) },
-      transaction: back.transaction,
-      isProved: back.isProved,
-      previousDigest: currentDigest(parts, request),
-    }),
-  );
+  const arrival = {
+    callback: { url: callbackUrl(parts, request, back.path) },
+    transaction: back.transaction,
+    isProved: back.isProved,
+    previousDigest: currentDigest(parts, request),
+  };
+  if (back.transaction.isTest === true) {
+    await finishConnectionTest(parts, { request, response }, arrival);
+    return;
+  }
+  const outcome = await runStrategy(request, response, () => completeLogin(parts.login, arrival));
   finishInBrowser(parts, { request, response }, { transaction: back.transaction, outcome });
 }
 

@@ -50,6 +50,7 @@ export type LoginOutcome =
 /** @throws GatewayError that says which of the seven steps failed, and what the failure spends */
 export async function completeLogin(parts: LoginParts, arrival: Arrival): Promise<LoginOutcome> {
   const { transaction } = arrival;
+  if (transaction.isTest === true) throw new Error('a test signs nobody in');
   // The second of two clicks must not use up at the provider what the first is about to redeem.
   if (arrival.isProved && parts.underWay.has(transaction.id)) {
     const { organizationId, connectionId, returnTo } = transaction;

@@ -34,6 +34,7 @@ describe('connection add … oidc', () => {
       organization: slug,
       kind: 'oidc',
       label: null,
+      tests: { checks: null, sign_in: null },
       people: 'everybody',
       routes: { addresses: [], domains: [], everybody: true },
       status: 'active',
