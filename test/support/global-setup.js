@@ -13,6 +13,7 @@ export default async function setUp() {
   const client = new pg.Client({ connectionString: serverUrl });
   await client.connect();
   await client.query(`CREATE DATABASE ${template}`);
+  const { rows } = await client.query("SELECT current_setting('server_version_num')::int AS version");
   await client.end();
   const url = new URL(serverUrl);
   url.pathname = `/${template}`;
@@ -24,6 +25,8 @@ export default async function setUp() {
   // Jest's workers inherit the environment of the process that runs this.
   process.env.GATEHOUSE_TEST_SERVER = serverUrl;
   process.env.GATEHOUSE_TEST_TEMPLATE = template;
+  // Files as they are, where PostgreSQL would otherwise write every page to its log as well.
+  process.env.GATEHOUSE_TEST_COPY = `TEMPLATE ${template}${rows[0].version >= 150_000 ? ' STRATEGY FILE_COPY' : ''}`;
 }
 
 async function startEmbedded() {
