@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readConfig, type Config } from '../../src/config.ts';
 import type { Connection } from '../../src/connections/connection.ts';
 import { addJwtCallbackConnection, addOidcConnection } from '../../src/connections/register-connection.ts';
@@ -167,9 +167,15 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Made once a file: keys of this size take a while. */
+/** The run made some, because finding one takes longer than most tests; a file never gets one twice. */
+const readyKeys = process.env['GATEHOUSE_TEST_KEYS']?.match(/-----BEGIN[^]+?-----END.*\n/g) ?? [];
+
+/** A pair that nobody else in this file has. */
 export function rsaKeyPair(bits = 2048): { readonly publicKey: KeyObject; readonly privateKey: KeyObject } {
-  return generateKeyPairSync('rsa', { modulusLength: bits });
+  const pem = bits === 2048 ? readyKeys.pop() : undefined;
+  if (pem === undefined) return generateKeyPairSync('rsa', { modulusLength: bits });
+  const privateKey = createPrivateKey(pem);
+  return { publicKey: createPublicKey(privateKey), privateKey };
 }
 
 /** The log of a whole test holds none of the secrets, and nothing that looks like a JWT. */
