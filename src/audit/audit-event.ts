@@ -12,7 +12,8 @@ export type AuditAction =
   | 'session.revoked'
   | 'session.check_failed'
   | `${'organization' | 'domain' | 'connection' | 'user' | 'application'}.${'added' | 'updated' | 'enabled' | 'disabled' | 'removed'}`
-  | 'domain.verified'
+  | `domain.${'verified' | 'proof_missing' | 'proof_restored' | 'proof_lapsed'}`
+  | `domain.${'transfer_opened' | 'transfer_cancelled' | 'transferred'}`
   | 'connection.key_added'
   | 'connection.key_removed'
   | 'user.imported'

@@ -9,9 +9,9 @@ import { formatDuration } from '../duration.ts';
 import type { FailureCode } from '../errors.ts';
 import { canonicalDomain } from '../organizations/domain-name.ts';
 import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
-import { findDomain } from '../organizations/organization-store.ts';
+import { findDomain } from '../organizations/domain-store.ts';
 import { askAdmission } from './admission-store.ts';
-import { admissionRefusals } from './admit-identity.ts';
+import { admissionRefusal } from './admit-identity.ts';
 import { findDirectoryEntry, type DirectoryEntry } from './directory-store.ts';
 import { activeConnection } from './route-login.ts';
 
@@ -54,8 +54,21 @@ export async function explainLogin(database: Database, asked: string): Promise<E
 async function whyNobody(database: Database, { domain }: ParsedEmail): Promise<string> {
   const claim = await findDomain(database, domain);
   return claim !== undefined
-    ? `The domain ${domain} is claimed but not verified, so it routes nobody. Verify it: domain add <organization> ${domain} --verified`
+    ? `The domain ${domain} is claimed but not verified, so it routes nobody. Prove it: domain verify ${domain}, or on your word: domain add ${claim.organizationSlug} ${domain} --verified`
     : `No organization has the domain ${domain}. Domains are compared exactly: a parent domain does not count.`;
+}
+
+async function whatIsMissing(database: Database, { domain }: ParsedEmail): Promise<readonly string[]> {
+  const { missingSince, graceEndsAt, isLapsed } = (await findDomain(database, domain)) ?? {};
+  if (missingSince === undefined || graceEndsAt === undefined) return [];
+  const end = graceEndsAt.toISOString();
+  return [
+    `Its DNS record has been missing since ${missingSince.toISOString()}. ` +
+      (isLapsed
+        ? `Since ${end} only people who signed in before are let in. `
+        : `From ${end} on only people who signed in before are let in. `) +
+      `Have the record set again, then run: domain verify ${domain}`,
+  ];
 }
 
 async function explainEntry(
@@ -66,6 +79,7 @@ async function explainEntry(
   const { organization } = entry;
   const steps = [
     `The domain ${email.domain} is verified and belongs to ${organization.slug} (${organization.name}).`,
+    ...(await whatIsMissing(database, email)),
   ];
   if (!organization.enabled) {
     steps.push(`The organization is disabled. Enable it: org enable ${organization.slug}`);
@@ -85,7 +99,7 @@ async function explainEntry(
   steps.push(
     `Its active connection is ${id} (${connectionKinds[kind].label}): the person is sent there to sign in.`,
   );
-  const { answer, userExists } = await askAdmission(database, {
+  const { answer, lapsedSince, userExists } = await askAdmission(database, {
     organizationId: organization.id,
     connectionId: connection.id,
     revision: connection.revision,
@@ -96,7 +110,7 @@ async function explainEntry(
     ...USERS_OF_THE_ORGANIZATION,
   });
   if (answer !== 'admitted') {
-    const { code, reason } = admissionRefusals[answer];
+    const { code, reason } = admissionRefusal(answer, lapsedSince);
     steps.push(`After signing in there, the person is refused: ${reason}.`);
     if (answer === 'user_unknown') steps.push(`Add the user: user add ${organization.slug} ${email.address}`);
     return { outcome: 'refused', code, connection: { id, kind, status }, steps };

@@ -6,7 +6,7 @@ import { connectionPlace, type UserPolicy } from '../connections/connection.ts';
 import type { VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
 import { refreshTokenPlace } from '../sessions/session.ts';
-import { admissionRefusals, type Admission } from './admit-identity.ts';
+import { admissionRefusal, type Admission } from './admit-identity.ts';
 import type { AdmissionQuestion } from './admission-store.ts';
 import { finishLogin, type FinishedLogin, type TokenUseRow } from './finish-login-store.ts';
 import type { LoginParts } from './login-parts.ts';
@@ -74,8 +74,11 @@ export function admissionQuestion(
   };
 }
 
-export function admissionFailure(answer: Exclude<Admission, 'admitted'>): GatewayError {
-  const { code, reason } = admissionRefusals[answer];
+export function admissionFailure(
+  answer: Exclude<Admission, 'admitted'>,
+  lapsedSince: Date | null = null,
+): GatewayError {
+  const { code, reason } = admissionRefusal(answer, lapsedSince);
   return new GatewayError(code, { reason });
 }
 
@@ -117,7 +120,7 @@ function requireSession(finished: FinishedLogin, identity: VerifiedIdentity, isB
     throw new GatewayError(code, { reason, email: identity.email?.address });
   };
   if (finished.answer !== 'admitted') {
-    throw admissionFailure(finished.answer).with({ email: identity.email?.address });
+    throw admissionFailure(finished.answer, finished.lapsedSince).with({ email: identity.email?.address });
   }
   const isTokenTaken = finished.taken.some((purpose) => purpose !== 'login');
   if (isTokenTaken || (isByToken && !finished.isFresh)) fail('token_replayed', 'the token was used before');
