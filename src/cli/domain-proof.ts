@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { Refusal } from '../errors.ts';
 import { requireClaimable } from '../organizations/claimable-domain.ts';
-import { recordName } from '../organizations/domain.ts';
+import { recordName, type Domain } from '../organizations/domain.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
 import { requireDomain } from '../organizations/domain-store.ts';
 import {
@@ -63,7 +63,7 @@ async function verify(context: CommandContext, name: DomainName): Promise<void> 
 async function whyNot(
   { database }: CommandContext,
   name: DomainName,
-  { domain, checked: { answer } }: Extract<Verification, { kind: 'checked' }>,
+  { domain, checked: { answer, isPresent } }: Extract<Verification, { kind: 'checked' }>,
 ): Promise<string> {
   const { transfer, challenge } = domain;
   if (answer.kind === 'unanswered') {
@@ -72,24 +72,27 @@ async function whyNot(
       `Try again in a while: domain verify ${name}`
     );
   }
-  const sentences = [
-    `${recordName(name)} has no TXT record ${transfer?.challenge ?? challenge} yet${foundInstead(answer.values)}.`,
-    `Set it, then run this again: DNS may take a while to show it.`,
-  ];
-  const { verifiedAt, provedBy, missingSince, graceEndsAt, isLapsed, organizationSlug } = await requireDomain(
-    database,
-    name,
-  );
-  if (transfer !== undefined) sentences.push(`${name} stays with ${organizationSlug} until then.`);
-  else if (verifiedAt === undefined) sentences.push(`${name} routes nobody until then.`);
-  else if (provedBy === 'operator') sentences.push(`${name} stays verified on an operator's word.`);
-  if (missingSince !== undefined && graceEndsAt !== undefined && transfer === undefined) {
-    sentences.push(
-      `It has been missing since ${missingSince.toISOString()}: nobody new is let in ` +
-        (isLapsed ? 'until it is there again.' : `from ${graceEndsAt.toISOString()} on.`),
-    );
+  const missing = `${recordName(name)} has no TXT record ${transfer?.challenge ?? challenge} yet`;
+  return [
+    `${missing}${foundInstead(answer.values)}.`,
+    'Set it, then run this again: DNS may take a while to show it.',
+    whatStays(await requireDomain(database, name), isPresent),
+  ].join(' ');
+}
+
+function whatStays(domain: Domain, isOwnPresent: boolean): string {
+  const { name, organizationSlug, provedBy, missingSince, graceEndsAt } = domain;
+  if (domain.transfer !== undefined) {
+    const own = isOwnPresent ? ', whose own record is there,' : '';
+    return `${name} stays with ${organizationSlug}${own} until then.`;
   }
-  return sentences.join(' ');
+  if (missingSince !== undefined && graceEndsAt !== undefined) {
+    const end = domain.isLapsed ? 'until it is there again' : `from ${graceEndsAt.toISOString()} on`;
+    return `It has been missing since ${missingSince.toISOString()}: nobody new is let in ${end}.`;
+  }
+  return provedBy === 'operator'
+    ? `${name} stays verified on an operator's word.`
+    : `${name} routes nobody until then.`;
 }
 
 const MOST_SHOWN = 3;

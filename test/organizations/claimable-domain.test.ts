@@ -24,7 +24,9 @@ describe('T-07 a domain that is everybody’s', () => {
     'blogspot.com',
     's3.amazonaws.com',
   ])('%s is a public suffix', async (name) => {
-    await expect(claim(name)).rejects.toThrow(/^\S+ is a public suffix, .* so it can belong to no organization\.$/);
+    await expect(claim(name)).rejects.toThrow(
+      /^\S+ is a public suffix, .* so it can belong to no organization\.$/,
+    );
   });
 
   it.each([

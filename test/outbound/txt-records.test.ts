@@ -25,7 +25,11 @@ describe('T-09 the TXT records of a name', () => {
     ['one', ['a=b'], ['a=b']],
     ['several', ['v=spf1 -all', 'a=b', ''], ['v=spf1 -all', 'a=b', '']],
     ['one in chunks, joined', [['a', '=', 'b']], ['a=b']],
-    ['too many for one datagram', Array.from({ length: 30 }, () => LONG), Array.from({ length: 30 }, () => LONG)],
+    [
+      'too many for one datagram',
+      Array.from({ length: 30 }, () => LONG),
+      Array.from({ length: 30 }, () => LONG),
+    ],
     ['a name without any', 'no data', []],
     ['no such name', undefined, []],
   ])('%s', async (_, zone, values) => {
