@@ -14,6 +14,8 @@ export type AuditAction =
   | `${'organization' | 'domain' | 'connection' | 'user' | 'application'}.${'added' | 'updated' | 'enabled' | 'disabled' | 'removed'}`
   | `domain.${'verified' | 'proof_missing' | 'proof_restored' | 'proof_lapsed'}`
   | `domain.${'transfer_opened' | 'transfer_cancelled' | 'transferred'}`
+  | `connection.${'drafted' | 'activated' | 'retired' | 'routed' | 'unrouted' | 'tested'}`
+  | `cutover.${'started' | 'share_set' | 'people_named' | 'finished' | 'rolled_back'}`
   | 'connection.key_added'
   | 'connection.key_removed'
   | 'user.imported'

@@ -190,8 +190,7 @@ describe('T-07 a transfer', () => {
     });
     expect((await visitor.session()).status).toBe(401);
     expect((await staying.visitor.session()).status).toBe(200);
-    const { status } = await scene.signIn(`ada@${domain}`);
-    expect(status).toBe(303);
+    await until('obeyed', async () => (await scene.signIn(`ada@${domain}`)).status === 303);
     const users = await scene.gateway.sql<{ slug: string }>(
       'SELECT o.slug FROM users u JOIN organizations o ON o.id = u.organization_id WHERE u.email = $1 ORDER BY 1',
       [`ada@${domain}`],
