@@ -28,6 +28,12 @@ export interface Config {
   readonly trustProxy: number | readonly string[] | undefined;
   readonly sessionTtlSeconds: number;
   readonly sessionIdleTtlSeconds: number;
+  /** Addresses, with a port where it is not 53, that are asked for what proves domains; none: the system's. */
+  readonly dnsServers: readonly string[];
+  /** How often it is looked whether DNS still proves a domain. */
+  readonly domainCheckSeconds: number;
+  /** For how long nothing comes of it that it does not. */
+  readonly domainGraceSeconds: number;
   readonly brandName: string;
   readonly brandLogoUrl: string | undefined;
   readonly supportUrl: string | undefined;
@@ -95,6 +101,15 @@ function isAddressRange(text: string): boolean {
   return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }
 
+/** An address, an IPv6 address in brackets, or one of them with a port. */
+function isDnsServer(text: string): boolean {
+  if (isIP(text) !== 0) return true;
+  const [, ipv6, ipv4, port = '53'] =
+    /^(?:\[([\da-fA-F:.]+)\]|(\d+\.\d+\.\d+\.\d+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const isAddress = ipv6 === undefined ? isIP(ipv4 ?? '') === 4 : isIP(ipv6) === 6;
+  return isAddress && Number(port) >= 1 && Number(port) <= 65_535;
+}
+
 const trustProxy = z.string().transform((text, context) => {
   if (/^[1-9]\d?$/.test(text)) return Number(text);
   const ranges = list(text);
@@ -141,6 +156,16 @@ const environment = z.object({
   TRUST_PROXY: trustProxy.optional(),
   SESSION_TTL: duration.default(12 * 3_600),
   SESSION_IDLE_TTL: duration.optional(),
+  DNS_SERVERS: z
+    .string()
+    .transform(list)
+    .refine(
+      (servers) => servers.every(isDnsServer),
+      'must be a list of IP addresses, each with a port if it is not 53',
+    )
+    .default([]),
+  DOMAIN_CHECK_INTERVAL: duration.default(86_400),
+  DOMAIN_GRACE: duration.default(7 * 86_400),
   BRAND_NAME: z.string().max(80, 'must be at most 80 characters').default('Gatehouse'),
   BRAND_LOGO_URL: httpUrl.optional(),
   SUPPORT_URL: z
@@ -219,6 +244,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     trustProxy: values.TRUST_PROXY,
     sessionTtlSeconds: values.SESSION_TTL,
     sessionIdleTtlSeconds: idleSeconds(values),
+    dnsServers: values.DNS_SERVERS,
+    domainCheckSeconds: values.DOMAIN_CHECK_INTERVAL,
+    domainGraceSeconds: values.DOMAIN_GRACE,
     brandName: values.BRAND_NAME,
     brandLogoUrl: values.BRAND_LOGO_URL,
     supportUrl: values.SUPPORT_URL,

@@ -26,7 +26,9 @@ import { verifiedMemory } from './hosts/verified-memory.ts';
 import { describeError, openLog, type Logger } from './log.ts';
 import { openDirectory } from './login/directory.ts';
 import { followProviders } from './login/follow-providers.ts';
+import { watchDomainProofs } from './organizations/watch-domain-proofs.ts';
 import { guardedFetch } from './outbound/guarded-fetch.ts';
+import { txtRecords } from './outbound/txt-records.ts';
 import { openClientDirectory } from './provider/client-directory.ts';
 import { currentProvider } from './provider/current-provider.ts';
 import { gatewayTokens } from './provider/gateway-tokens.ts';
@@ -107,7 +109,7 @@ async function serve(
   const errands = startErrands(parts);
   const servers = await openServers(config, parts);
   const close = async () => {
-    await Promise.all([servers.stop(), errands.following.close()]);
+    await Promise.all([servers.stop(), errands.following.close(), errands.domains.close()]);
     await Promise.all([errands.notices.close(), errands.troubles.close()]);
     await parts.tally.close();
     await feed.close();
@@ -130,8 +132,10 @@ async function serve(
 }
 
 /** What is done without being asked. */
-function startErrands({ database, feed, log, provider, login }: HttpParts) {
+function startErrands(parts: HttpParts) {
+  const { database, feed, log, provider, login } = parts;
   return {
+    domains: startDomainWatch(parts),
     notices: startLogoutNotices({
       database,
       feed,
@@ -162,6 +166,31 @@ function startErrands({ database, feed, log, provider, login }: HttpParts) {
       },
     }),
   };
+}
+
+function startDomainWatch({ database, config, log }: HttpParts) {
+  return watchDomainProofs({
+    database,
+    askTxt: txtRecords(config.dnsServers),
+    intervalSeconds: config.domainCheckSeconds,
+    graceSeconds: config.domainGraceSeconds,
+    onNews: (domain, { organizationId, news, answer }) => {
+      const about = { domain, organizationId };
+      if (news.includes('missing')) {
+        log.warn(about, 'the DNS record that proves a domain is missing; after a while nobody new is let in');
+      }
+      if (news.includes('lapsed')) {
+        log.warn(about, 'the DNS record that proves a domain is still missing; nobody new is let in');
+      }
+      if (news.includes('restored')) log.info(about, 'the DNS record that proves a domain is there again');
+      if (news.includes('unanswered') && answer.kind === 'unanswered') {
+        log.warn({ ...about, reason: answer.reason }, 'DNS does not say whether a domain is still proved');
+      }
+    },
+    onFault: (error) => {
+      log.warn({ error: describeError(error) }, 'whether domains are still proved cannot be looked up now');
+    },
+  });
 }
 
 /** The server, and another one for metrics where they have a port of their own. */

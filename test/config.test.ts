@@ -54,6 +54,9 @@ describe('readConfig', () => {
       trustProxy: undefined,
       sessionTtlSeconds: 43_200,
       sessionIdleTtlSeconds: 7_200,
+      dnsServers: [],
+      domainCheckSeconds: 86_400,
+      domainGraceSeconds: 604_800,
       brandName: 'Gatehouse',
       brandLogoUrl: undefined,
       supportUrl: undefined,
@@ -94,6 +97,16 @@ describe('readConfig', () => {
     ['no metrics elsewhere then', { METRICS: 'on', METRICS_PORT: '9464' }, { metrics: { port: 9_464 } }],
     ['any free ports', { PORT: '0', METRICS_PORT: '0' }, { metrics: { port: 0 } }],
     ['hops', { TRUST_PROXY: '2' }, { trustProxy: 2 }],
+    [
+      'name servers',
+      { DNS_SERVERS: '9.9.9.9, 127.0.0.1:5353,[::1]:53,::1' },
+      { dnsServers: ['9.9.9.9', '127.0.0.1:5353', '[::1]:53', '::1'] },
+    ],
+    [
+      'a grace',
+      { DOMAIN_GRACE: '3d', DOMAIN_CHECK_INTERVAL: '90s' },
+      { domainGraceSeconds: 259_200, domainCheckSeconds: 90 },
+    ],
     ['proxies', { TRUST_PROXY: '10.0.0.0/8, ::1' }, { trustProxy: ['10.0.0.0/8', '::1'] }],
     [
       'durations',
@@ -215,6 +228,21 @@ describe('X-34 a fault', () => {
     ],
     ['SESSION_TTL', ['0h', '1', '1w', '-1h', '1.5h', '366d', '999999999d', '1h30m', 'Infinity', ' 1h']],
     ['SESSION_IDLE_TTL', ['0s', '13h', 'never', '2 h']],
+    [
+      'DNS_SERVERS',
+      [
+        'dns.example',
+        '9.9.9.9:0',
+        '9.9.9.9:65536',
+        '9.9.9.9:x',
+        '[9.9.9.9]:53',
+        '[::1',
+        '::1]:53',
+        '9.9.9.9,x',
+      ],
+    ],
+    ['DOMAIN_CHECK_INTERVAL', ['0s', '1', 'daily', '366d']],
+    ['DOMAIN_GRACE', ['0d', '-1d', 'a week']],
     ['BRAND_NAME', ['x'.repeat(81)]],
     [
       'BRAND_LOGO_URL',
@@ -243,7 +271,8 @@ describe('X-34 a fault', () => {
     const names = [
       ...['PUBLIC_URL', 'PORT', 'DATABASE_URL', 'SECRET_KEY', 'ALLOW_PRIVATE_NETWORKS', 'RETURN_TO_ORIGINS'],
       ...['TRUST_PROXY', 'SESSION_TTL', 'SESSION_IDLE_TTL', 'BRAND_NAME', 'BRAND_LOGO_URL', 'SUPPORT_URL'],
-      ...['RATE_LIMITS', 'LOG_LEVEL', 'METRICS', 'METRICS_PORT'],
+      ...['RATE_LIMITS', 'LOG_LEVEL', 'METRICS', 'METRICS_PORT', 'DNS_SERVERS', 'DOMAIN_CHECK_INTERVAL'],
+      'DOMAIN_GRACE',
     ];
     const value = `hunter2 ${'x'.repeat(100)}`;
     const env = Object.fromEntries(names.map((name) => [name, value]));

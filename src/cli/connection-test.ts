@@ -10,7 +10,7 @@ import { openConnectors } from '../connections/open-connectors.ts';
 import { Refusal } from '../errors.ts';
 import { TEST_LINK_TTL_SECONDS, testPath } from '../login/test-link.ts';
 import { testToken, type SignInTest } from '../login/test-sign-in.ts';
-import { listDomains } from '../organizations/organization-store.ts';
+import { listDomains } from '../organizations/domain-store.ts';
 import { guardedFetch } from '../outbound/guarded-fetch.ts';
 import { openSecretBox } from '../secret-box.ts';
 import { printConnection, registrationParts } from './connection-output.ts';

@@ -1,17 +1,19 @@
 /** `org`: the vendor's customers. */
 import { Option, type Command } from 'commander';
 import { Refusal } from '../errors.ts';
-import { isSlug, type Domain, type Organization, type Provisioning } from '../organizations/organization.ts';
+import type { Domain } from '../organizations/domain.ts';
+import { listDomains } from '../organizations/domain-store.ts';
+import { isSlug, type Organization, type Provisioning } from '../organizations/organization.ts';
 import {
   deleteOrganization,
   insertOrganization,
-  listDomains,
   listOrganizations,
   requireOrganization,
   setOrganizationEnabled,
 } from '../organizations/organization-store.ts';
 import { parseUrl } from '../parse-url.ts';
 import { displayName } from '../users/user.ts';
+import { describeDomain, domainDocument } from './domain-output.ts';
 import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
 
 const asDocument = (organization: Organization) => ({
@@ -152,18 +154,9 @@ function isWebUrl(text: string): boolean {
   return url?.username === '' && url.password === '';
 }
 
-export const domainDocument = (domain: Domain) => ({
-  domain: domain.name,
-  verified: domain.verifiedAt !== undefined,
-  verified_at: domain.verifiedAt?.toISOString() ?? null,
-});
-
 const state = ({ enabled }: Organization) => (enabled ? 'enabled' : 'disabled');
 
 function describe(organization: Organization, domains: readonly Domain[]): string {
-  const names = domains.map(({ name, verifiedAt }) =>
-    verifiedAt === undefined ? `${name} (unverified)` : name,
-  );
   return table(
     ['ORGANIZATION', organization.slug],
     [
@@ -172,8 +165,11 @@ function describe(organization: Organization, domains: readonly Domain[]): strin
       ['state', state(organization)],
       ['provisioning', organization.provisioning],
       ['return URL', organization.returnUrl ?? '-'],
-      ['domains', names.length === 0 ? '-' : names.join(', ')],
+      ...(domains.length === 0 ? [['domains', '-']] : domainRows(domains)),
     ],
     '',
   );
 }
+
+const domainRows = (domains: readonly Domain[]) =>
+  domains.map((domain, index) => [index === 0 ? 'domains' : '', describeDomain(domain)]);

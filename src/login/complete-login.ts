@@ -126,11 +126,11 @@ async function requireAdmissible(
   transaction: LoginTransaction,
 ): Promise<void> {
   const context = { email: identity.email.address };
-  const { answer } = await askAdmission(
+  const { answer, lapsedSince } = await askAdmission(
     parts.database,
     admissionQuestion(identity, { ...transaction, users: USERS_OF_THE_ORGANIZATION }),
   );
-  if (answer !== 'admitted') throw admissionFailure(answer).with(context);
+  if (answer !== 'admitted') throw admissionFailure(answer, lapsedSince).with(context);
   if (await wasUsed(parts.database, identity)) {
     throw new GatewayError('token_replayed', { reason: 'the token was used before', ...context });
   }

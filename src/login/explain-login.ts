@@ -15,9 +15,9 @@ import { formatDuration } from '../duration.ts';
 import type { FailureCode } from '../errors.ts';
 import { canonicalDomain } from '../organizations/domain-name.ts';
 import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
-import { findDomain } from '../organizations/organization-store.ts';
+import { findDomain } from '../organizations/domain-store.ts';
 import { askAdmission } from './admission-store.ts';
-import { admissionRefusals } from './admit-identity.ts';
+import { admissionRefusal } from './admit-identity.ts';
 import { chooseConnection, type RouteDecision } from './choose-connection.ts';
 import { findDirectoryEntry, findPersonRoutes, type DirectoryEntry } from './directory-store.ts';
 
@@ -68,8 +68,21 @@ export async function explainLogin(database: Database, asked: string): Promise<E
 async function whyNobody(database: Database, { domain }: ParsedEmail): Promise<string> {
   const claim = await findDomain(database, domain);
   return claim !== undefined
-    ? `The domain ${domain} is claimed but not verified, so it routes nobody. Verify it: domain add <organization> ${domain} --verified`
+    ? `The domain ${domain} is claimed but not verified, so it routes nobody. Prove it: domain verify ${domain}, or on your word: domain add ${claim.organizationSlug} ${domain} --verified`
     : `No organization has the domain ${domain}. Domains are compared exactly: a parent domain does not count.`;
+}
+
+async function whatIsMissing(database: Database, { domain }: ParsedEmail): Promise<readonly string[]> {
+  const { missingSince, graceEndsAt, isLapsed } = (await findDomain(database, domain)) ?? {};
+  if (missingSince === undefined || graceEndsAt === undefined) return [];
+  const end = graceEndsAt.toISOString();
+  return [
+    `Its DNS record has been missing since ${missingSince.toISOString()}. ` +
+      (isLapsed
+        ? `Since ${end} only people who signed in before are let in. `
+        : `From ${end} on only people who signed in before are let in. `) +
+      `Have the record set again, then run: domain verify ${domain}`,
+  ];
 }
 
 async function explainEntry(
@@ -80,6 +93,7 @@ async function explainEntry(
   const { organization } = entry;
   const steps = [
     `The domain ${email.domain} is verified and belongs to ${organization.slug} (${organization.name}).`,
+    ...(await whatIsMissing(database, email)),
   ];
   if (!organization.enabled) {
     steps.push(`The organization is disabled. Enable it: org enable ${organization.slug}`);
@@ -150,7 +164,7 @@ async function explainAdmission(
     steps,
   }: { readonly email: ParsedEmail; readonly connection: RedirectConnection; readonly steps: string[] },
 ): Promise<Omit<Explanation, 'asked'>> {
-  const { answer, userExists } = await askAdmission(database, {
+  const { answer, lapsedSince, userExists } = await askAdmission(database, {
     organizationId: organization.id,
     connectionId: connection.id,
     revision: connection.revision,
@@ -161,7 +175,7 @@ async function explainAdmission(
     ...USERS_OF_THE_ORGANIZATION,
   });
   if (answer !== 'admitted') {
-    const { code, reason } = admissionRefusals[answer];
+    const { code, reason } = admissionRefusal(answer, lapsedSince);
     steps.push(`After signing in there, the person is refused: ${reason}.`);
     if (answer === 'user_unknown') steps.push(`Add the user: user add ${organization.slug} ${email.address}`);
     return { outcome: 'refused', code, connection: explained(connection), steps };

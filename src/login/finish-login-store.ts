@@ -6,8 +6,8 @@
  */
 import { isNativeError } from 'node:util/types';
 import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
-import { ADMISSION, type AdmissionQuestion } from './admission-store.ts';
-import type { Admission } from './admit-identity.ts';
+import { ADMISSION, LAPSED_SINCE, type AdmissionQuestion } from './admission-store.ts';
+import type { Answered } from './admit-identity.ts';
 
 /** A use, as it is written. */
 export interface TokenUseRow {
@@ -47,8 +47,7 @@ export interface FinishLogin extends AdmissionQuestion {
   readonly previousDigest: Buffer | null;
 }
 
-export interface FinishedLogin {
-  readonly answer: Admission;
+export interface FinishedLogin extends Answered {
   /** Purposes of what was used before. */
   readonly taken: readonly string[];
   /** Whether everything could be used that had to be. */
@@ -177,7 +176,7 @@ const FINISH = `
     ) AS happened
     ORDER BY rank
   )
-  SELECT admission.answer, ARRAY(SELECT purpose FROM taken) AS taken, EXISTS (SELECT FROM fresh) AS "isFresh",
+  SELECT admission.answer, ${LAPSED_SINCE}, ARRAY(SELECT purpose FROM taken) AS taken, EXISTS (SELECT FROM fresh) AS "isFresh",
          (SELECT id FROM session) AS "sessionId", (SELECT return_url FROM facts) AS "returnUrl"
   FROM admission`;
 

@@ -7,7 +7,7 @@ import type { VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
 import type { EmailAddress } from '../organizations/email-address.ts';
 import { refreshTokenPlace } from '../sessions/session.ts';
-import { admissionRefusals, type Admission } from './admit-identity.ts';
+import { admissionRefusal, type Admission } from './admit-identity.ts';
 import type { AdmissionQuestion } from './admission-store.ts';
 import { finishLogin, type FinishedLogin, type TokenUseRow } from './finish-login-store.ts';
 import type { LoginParts } from './login-parts.ts';
@@ -76,8 +76,11 @@ export function admissionQuestion(
   };
 }
 
-export function admissionFailure(answer: Exclude<Admission, 'admitted'>): GatewayError {
-  const { code, reason } = admissionRefusals[answer];
+export function admissionFailure(
+  answer: Exclude<Admission, 'admitted'>,
+  lapsedSince: Date | null = null,
+): GatewayError {
+  const { code, reason } = admissionRefusal(answer, lapsedSince);
   return new GatewayError(code, { reason });
 }
 
@@ -126,7 +129,7 @@ export function requireSession(
   const fail = (code: FailureCode, reason: string): never => {
     throw new GatewayError(code, { reason, email });
   };
-  if (finished.answer !== 'admitted') throw admissionFailure(finished.answer).with({ email });
+  if (finished.answer !== 'admitted') throw admissionFailure(finished.answer, finished.lapsedSince).with({ email });
   const isTokenTaken = finished.taken.some((purpose) => purpose !== 'login');
   if (isTokenTaken || (isByToken && !finished.isFresh)) fail('token_replayed', 'the token was used before');
   if (!finished.isFresh) fail('login_expired', 'login transaction already used');

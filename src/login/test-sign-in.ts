@@ -16,7 +16,7 @@ import type { VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
 import { askAdmission } from './admission-store.ts';
-import { admissionRefusals, type Admission } from './admit-identity.ts';
+import { admissionRefusal, type Admission } from './admit-identity.ts';
 import type { Arrival } from './complete-login.ts';
 import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
@@ -150,7 +150,7 @@ async function judge(
   identity: VerifiedIdentity,
 ): Promise<Omit<SignInTest, 'claims'>> {
   const users = isRedirectConnection(connection) ? USERS_OF_THE_ORGANIZATION : userPolicy(connection);
-  const { answer, userExists } = await askAdmission(parts.database, {
+  const { answer, userExists, lapsedSince } = await askAdmission(parts.database, {
     ...admissionQuestion(identity, { revision: connection.revision, users }),
     isTest: true,
   });
@@ -165,7 +165,7 @@ async function judge(
   }
   return {
     passed: !FAILING.has(answer),
-    refusal: admissionRefusals[answer],
+    refusal: admissionRefusal(answer, lapsedSince),
     mapped,
     person: 'would be refused',
   };
