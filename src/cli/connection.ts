@@ -7,6 +7,7 @@ import {
   requireConnection,
   setConnectionStatus,
 } from '../connections/connection-store.ts';
+import { requireLivesHere } from '../organizations/home-region.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { keyCommands } from './connection-keys.ts';
 import { KINDS, optionFault, withKindOptions, type ConnectionOptions } from './connection-options.ts';
@@ -35,6 +36,7 @@ function addCommand(connection: Command, terminal: Terminal): void {
     if (fault !== undefined) command.error(`error: ${fault}`, { exitCode: 2 });
     return withDatabase(terminal, options, async (context) => {
       const organization = await requireOrganization(context.database, slug);
+      requireLivesHere(organization);
       const added = await addByOptions(context, organization, { kind, options });
       await printConnection(context, added, 'Give the customer:');
     });

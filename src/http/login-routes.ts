@@ -13,6 +13,7 @@ import { renderLoginPage } from './pages/login-page.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
 import { isFromAnotherSite, wantsJson } from './request-facts.ts';
+import { adoptedReturnTo, sendAddressHome } from './send-home.ts';
 
 const LONGEST_HINT = 254;
 const text = (value: unknown): string | undefined =>
@@ -40,8 +41,10 @@ export function showLoginPage(parts: HttpParts) {
 export function startFromAddress(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const body = fieldsOf(request.body);
-    const returnTo = await returnToOf(parts, body['return_to']);
+    const asked = await returnToOf(parts, body['return_to']);
+    const returnTo = await adoptedReturnTo(parts, request, asked);
     try {
+      if (await sendAddressHome(parts, { request, response }, body)) return;
       const { redirectUrl } = await runStrategy(request, response, () =>
         start(parts, { request, response }, returnTo),
       );
@@ -64,7 +67,7 @@ async function start(
   returnTo: string | undefined,
 ): Promise<StartedLogin> {
   const fields = fieldsOf(request.body);
-  const isForeign = isFromAnotherSite(request, parts.config.publicUrl);
+  const isForeign = isFromAnotherSite(request, parts.config);
   try {
     const route = await routeEmail(parts.login.directory, fields['email']);
     const started = await startLogin(parts.login, {

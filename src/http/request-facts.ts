@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import type { Request } from 'express';
+import type { Config } from '../config.ts';
 
 /** Whether the answer is to be JSON rather than a page. */
 export function wantsJson(request: Request): boolean {
@@ -21,12 +22,25 @@ export function isPageOfItsOwn(request: Request): boolean {
   return isNavigation(request) && (request.get('sec-fetch-dest') ?? 'document') === 'document';
 }
 
-/** Whether another site made the browser send this. */
-export function isFromAnotherSite(request: Request, publicUrl: string): boolean {
+/** Whether another site made the browser send this. The same page in another region is no other site. */
+export function isFromAnotherSite(
+  request: Request,
+  { publicUrl, regions }: Pick<Config, 'publicUrl' | 'regions'>,
+): boolean {
+  if (request.method === 'POST' && isFromAnotherRegion(request, regions)) return false;
   const site = request.get('sec-fetch-site');
   if (site !== undefined) return site === 'cross-site';
   const origin = request.get('origin');
   return origin !== undefined && origin !== publicUrl;
+}
+
+/**
+ * Whether another region's page made the browser send this. A redirect from there keeps the page's `Origin`; where anybody else
+ * is at the beginning of it, browsers send `null` (Fetch standard, "redirect-tainted origin").
+ */
+function isFromAnotherRegion(request: Request, regions: Config['regions']): boolean {
+  const origin = request.get('origin');
+  return [...(regions?.urls ?? [])].some(([name, url]) => name !== regions?.here && url === origin);
 }
 
 /** Whether a page of ours, or no browser at all, sent this. What changes a session must be. */

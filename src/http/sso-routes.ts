@@ -20,17 +20,21 @@ import { returnToOf } from './login-routes.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
 import { isFromAnotherSite } from './request-facts.ts';
+import { adoptedReturnTo, sendVisitorHome } from './send-home.ts';
 
 /** `GET /sso/{organization}` */
 export function startFromEntryLink(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
+    const slug = String(request.params['organization']);
+    if (await sendVisitorHome(parts, { request, response }, slug)) return;
     const started = await runStrategy(request, response, async () => {
-      const route = await routeOrganization(parts.login.directory, String(request.params['organization']));
+      const route = await routeOrganization(parts.login.directory, slug);
+      const returnTo = await returnToOf(parts, request.query['return_to']);
       return startLogin(parts.login, {
         route,
         loginHint: canonicalEmail(request.query['login_hint'])?.address,
-        returnTo: await returnToOf(parts, request.query['return_to']),
-        isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
+        returnTo: await adoptedReturnTo(parts, request, returnTo),
+        isFromAnotherSite: isFromAnotherSite(request, parts.config),
       });
     });
     rememberAttempt(parts, { request, response }, started.transaction);
@@ -77,7 +81,9 @@ export function completeJwtCallback(parts: HttpParts) {
     decodeCallbackToken(token);
     const domain = callbackDomain(request);
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
-    if (domain === undefined || entry === undefined) return refuseUnknown(token);
+    if (domain === undefined || entry === undefined || entry.organization.region !== undefined) {
+      return refuseUnknown(token);
+    }
     const attempts = callbackAttempts(parts, request, entry);
     const connection = entry.connections.find((found) => found.kind === 'jwt-callback');
     if (connection === undefined && attempts.length === 0) return refuseUnknown(token);
@@ -91,7 +97,7 @@ export function completeJwtCallback(parts: HttpParts) {
           connection,
           domain,
           callback: { url: callbackUrl(parts, request, path) },
-          isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
+          isFromAnotherSite: isFromAnotherSite(request, parts.config),
           countRestart: (id, email) => parts.limits.countRestart(id, email),
         }),
       );

@@ -10,6 +10,7 @@ export type Admission =
   | 'connection_missing'
   | 'connection_disabled'
   | 'connection_changed'
+  | 'organization_elsewhere'
   | 'organization_disabled'
   | 'domain_not_proved'
   | 'user_disabled'
@@ -31,6 +32,10 @@ export const admissionRefusals: Readonly<Record<Exclude<Admission, 'admitted'>, 
   connection_changed: {
     code: 'connection_disabled',
     reason: 'the connection was changed after the sign-in started',
+  },
+  organization_elsewhere: {
+    code: 'connection_disabled',
+    reason: 'the organization lives in another region now',
   },
   organization_disabled: { code: 'organization_disabled', reason: 'the organization is disabled' },
   domain_not_proved: {

@@ -21,6 +21,8 @@ export const extraParameters = {
 /** Longest authorization request in characters that can go with a person who has to sign in first. */
 const LONGEST_REQUEST = 2_000;
 
+const AUTHORIZATION_PATH = '/oidc/auth';
+
 const CLOCK_DIFFERENCE_MS = 60_000;
 
 const { Check, Prompt } = interactionPolicy;
@@ -123,18 +125,41 @@ export function signInPolicy({
   return [login, selection, consent];
 }
 
+/** A path that asks the same again, with the time that a sign-in for it must be newer than. */
+function requestAgain(secrets: SecretBox, request: URLSearchParams, session: Session | undefined): string {
+  // By the database's clock where there is a sign-in; else by ours, with room for the difference.
+  const newerThan = session?.authenticatedAt.getTime() ?? Date.now() - CLOCK_DIFFERENCE_MS;
+  const sealed = secrets.seal('authorization-request', placeOf(request), String(newerThan));
+  request.set(extraParameters.newerThan, sealed);
+  return `${AUTHORIZATION_PATH}?${request.toString()}`;
+}
+
+/**
+ * A place to go to after signing in, of somebody whom another region sent here. An authorization request that the person had to
+ * sign in for there goes on here as if it had been made here: what that region sealed says nothing to this one, and an ID token of
+ * its own names nobody here.
+ * @param returnTo as return-to.ts accepted it
+ */
+export function adoptedRequest(
+  secrets: SecretBox,
+  returnTo: string | undefined,
+  session: Session | undefined,
+): string | undefined {
+  if (returnTo?.startsWith(`${AUTHORIZATION_PATH}?`) !== true) return returnTo;
+  const request = new URLSearchParams(returnTo.slice(AUTHORIZATION_PATH.length));
+  if (!request.has(extraParameters.newerThan)) return returnTo;
+  for (const name of [extraParameters.newerThan, 'id_token_hint']) request.delete(name);
+  request.sort();
+  return requestAgain(secrets, request, session);
+}
+
 /**
  * Where a person goes to sign in first: to their organization's provider if the request names it, else to the page that asks
  * for an address.
  * @returns a path of this origin
  */
 export function signInPath(secrets: SecretBox, ctx: KoaContextWithOIDC): string {
-  const request = requestParameters(ctx);
-  // By the database's clock where there is a sign-in; else by ours, with room for the difference.
-  const newerThan = sessionOf(ctx)?.authenticatedAt.getTime() ?? Date.now() - CLOCK_DIFFERENCE_MS;
-  const sealed = secrets.seal('authorization-request', placeOf(request), String(newerThan));
-  request.set(extraParameters.newerThan, sealed);
-  const returnTo = `/oidc/auth?${request.toString()}`;
+  const returnTo = requestAgain(secrets, requestParameters(ctx), sessionOf(ctx));
   if (returnTo.length > LONGEST_REQUEST) {
     throw new errors.InvalidRequest(`the authorization request is longer than ${LONGEST_REQUEST} characters`);
   }
