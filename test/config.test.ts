@@ -51,6 +51,7 @@ describe('readConfig', () => {
       secretKeys: undefined,
       allowPrivateNetworks: true,
       returnToOrigins: [],
+      regions: undefined,
       trustProxy: undefined,
       sessionTtlSeconds: 43_200,
       sessionIdleTtlSeconds: 7_200,

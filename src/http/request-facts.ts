@@ -35,12 +35,17 @@ export function isFromAnotherSite(
 }
 
 /**
- * Whether another region's page made the browser send this. A redirect from there keeps the page's `Origin`; where anybody else
- * is at the beginning of it, browsers send `null` (Fetch standard, "redirect-tainted origin").
+ * Whether another region's page made the browser send this, which that region then sent here. A browser that goes by the Fetch
+ * standard says so in `Origin`; Chromium makes that `null` as soon as a redirect leads to another origin, and keeps in `Referer`
+ * the origin of the page where it began, which no other page can put there.
  */
 function isFromAnotherRegion(request: Request, regions: Config['regions']): boolean {
-  const origin = request.get('origin');
-  return [...(regions?.urls ?? [])].some(([name, url]) => name !== regions?.here && url === origin);
+  const origin = request.get('origin') ?? 'null';
+  const referrer = request.get('referer');
+  return [...(regions?.urls ?? [])].some(
+    ([name, url]) =>
+      name !== regions?.here && (origin === url || (origin === 'null' && referrer === `${url}/`)),
+  );
 }
 
 /** Whether a page of ours, or no browser at all, sent this. What changes a session must be. */
