@@ -6,7 +6,7 @@ import type { Request, Response } from 'express';
 import { GatewayError, type FailureCode } from '../errors.ts';
 import { homeOfAddress, homeOfSlug, type Home } from '../login/find-home.ts';
 import { placeBoundHere, returnToForUrl } from '../login/return-to-elsewhere.ts';
-import { adoptedRequest } from '../provider/sign-in-policy.ts';
+import { adoptedRequest } from '../provider/authorization-request.ts';
 import { seeOther } from './app-answers.ts';
 import { currentSession } from './browser-login.ts';
 import type { HttpParts } from './parts.ts';

@@ -4,26 +4,14 @@
  * sealed for this very request, the time that a sign-in must be newer than, so that nobody is asked twice.
  */
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
-import { createHash } from 'node:crypto';
 import type { SecretBox } from '../secret-box.ts';
 import type { Session } from '../sessions/session.ts';
+import { extraParameters, placeOf, requestAgain } from './authorization-request.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { requestState } from './request-state.ts';
 
-/** Parameters of an authorization request that OpenID Connect does not have. */
-export const extraParameters = {
-  /** Slug of the organization whose people are asked for; spares them the page that asks for an address. */
-  organization: 'organization',
-  /** Sealed: the time that a sign-in must be newer than, because this very request asked for a new one. */
-  newerThan: 'newer_than',
-} as const;
-
 /** Longest authorization request in characters that can go with a person who has to sign in first. */
 const LONGEST_REQUEST = 2_000;
-
-const AUTHORIZATION_PATH = '/oidc/auth';
-
-const CLOCK_DIFFERENCE_MS = 60_000;
 
 const { Check, Prompt } = interactionPolicy;
 
@@ -45,10 +33,6 @@ function requestParameters(ctx: KoaContextWithOIDC): URLSearchParams {
   parameters.sort();
   return parameters;
 }
-
-/** What is said about one request opens for no other. */
-const placeOf = (parameters: URLSearchParams) =>
-  createHash('sha256').update(parameters.toString()).digest('hex');
 
 /** Whether the person signed in because this request sent them to. */
 function hasSignedInFor(secrets: SecretBox, ctx: KoaContextWithOIDC): boolean {
@@ -123,34 +107,6 @@ export function signInPolicy({
   const consent = new Prompt({ name: 'consent', requestable: true });
   consent.checks.clear();
   return [login, selection, consent];
-}
-
-/** A path that asks the same again, with the time that a sign-in for it must be newer than. */
-function requestAgain(secrets: SecretBox, request: URLSearchParams, session: Session | undefined): string {
-  // By the database's clock where there is a sign-in; else by ours, with room for the difference.
-  const newerThan = session?.authenticatedAt.getTime() ?? Date.now() - CLOCK_DIFFERENCE_MS;
-  const sealed = secrets.seal('authorization-request', placeOf(request), String(newerThan));
-  request.set(extraParameters.newerThan, sealed);
-  return `${AUTHORIZATION_PATH}?${request.toString()}`;
-}
-
-/**
- * A place to go to after signing in, of somebody whom another region sent here. An authorization request that the person had to
- * sign in for there goes on here as if it had been made here: what that region sealed says nothing to this one, and an ID token of
- * its own names nobody here.
- * @param returnTo as return-to.ts accepted it
- */
-export function adoptedRequest(
-  secrets: SecretBox,
-  returnTo: string | undefined,
-  session: Session | undefined,
-): string | undefined {
-  if (returnTo?.startsWith(`${AUTHORIZATION_PATH}?`) !== true) return returnTo;
-  const request = new URLSearchParams(returnTo.slice(AUTHORIZATION_PATH.length));
-  if (!request.has(extraParameters.newerThan)) return returnTo;
-  for (const name of [extraParameters.newerThan, 'id_token_hint']) request.delete(name);
-  request.sort();
-  return requestAgain(secrets, request, session);
 }
 
 /**
