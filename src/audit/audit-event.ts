@@ -13,6 +13,8 @@ export type AuditAction =
   | 'session.check_failed'
   | `${'organization' | 'domain' | 'connection' | 'user' | 'application'}.${'added' | 'updated' | 'enabled' | 'disabled' | 'removed'}`
   | 'domain.verified'
+  | `connection.${'drafted' | 'activated' | 'retired' | 'routed' | 'unrouted' | 'tested'}`
+  | `cutover.${'started' | 'share_set' | 'people_named' | 'finished' | 'rolled_back'}`
   | 'connection.key_added'
   | 'connection.key_removed'
   | 'user.imported'

@@ -3,6 +3,7 @@
  * and no address goes into a URL. A form is posted again by the browser itself (307), so that what was typed passes in the body.
  */
 import type { Request, Response } from 'express';
+import { isId } from '../connections/connection-store.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
 import { homeOfAddress, homeOfSlug, type Home } from '../login/find-home.ts';
 import { placeBoundHere, returnToForUrl } from '../login/return-to-elsewhere.ts';
@@ -34,7 +35,7 @@ export async function sendAddressHome(
   if (home === undefined) return false;
   const returnTo = fields['return_to'];
   requireWayThere(parts, request, { home, returnTo, code: 'unknown_domain' });
-  if (wantsJson(request)) response.json({ redirect_url: entryLinkThere(parts, home, returnTo) });
+  if (wantsJson(request)) response.json({ redirect_url: entryLinkThere(parts, home, fields) });
   else
     response
       .status(307)
@@ -57,7 +58,7 @@ export async function sendVisitorHome(
   if (home === undefined) return false;
   const returnTo = request.query['return_to'];
   requireWayThere(parts, request, { home, returnTo, code: 'unknown_organization' });
-  seeOther(response, entryLinkThere(parts, home, returnTo));
+  seeOther(response, entryLinkThere(parts, home, request.query));
   return true;
 }
 
@@ -100,9 +101,15 @@ function thereAs({ config }: HttpParts, home: Home, path: string): URL {
   return url;
 }
 
-function entryLinkThere(parts: HttpParts, home: Home, returnTo: unknown): string {
+function entryLinkThere(
+  parts: HttpParts,
+  home: Home,
+  { return_to: returnTo, connection }: Readonly<Record<string, unknown>>,
+): string {
   const url = thereAs(parts, home, `/sso/${home.organization.slug}`);
   const place = returnToForUrl(returnTo, parts.config.publicUrl);
   if (place !== undefined) url.searchParams.set('return_to', place);
+  // A way that was chosen of several; an id, and nothing else that somebody may have written there.
+  if (typeof connection === 'string' && isId(connection)) url.searchParams.set('connection', connection);
   return url.href;
 }
