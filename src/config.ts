@@ -6,6 +6,8 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
+import type { Regions } from './organizations/home-region.ts';
+import { isSlug } from './organizations/organization.ts';
 import { parseUrl } from './parse-url.ts';
 import { parseSecretKeys } from './secret-box.ts';
 
@@ -24,6 +26,8 @@ export interface Config {
   readonly secretKeys: readonly Buffer[] | undefined;
   readonly allowPrivateNetworks: boolean;
   readonly returnToOrigins: readonly string[];
+  /** Undefined: there is only this one. */
+  readonly regions: Regions | undefined;
   /** Hops to trust, or the addresses and CIDRs of the proxies; undefined: no proxy. */
   readonly trustProxy: number | readonly string[] | undefined;
   readonly sessionTtlSeconds: number;
@@ -126,6 +130,27 @@ const portNumber = z
   .transform(Number)
   .refine((port) => port <= 65_535, 'must be a port number');
 
+const regionName = z
+  .string()
+  .refine(isSlug, 'must be a DNS label: lower-case letters, digits and inner hyphens');
+
+const regionUrls = z.string().transform((text, context) => {
+  const urls = new Map<string, string>();
+  const entries = list(text).map((item) => item.split('='));
+  for (const [name = '', url = '', ...rest] of entries) {
+    if (rest.length > 0 || !isSlug(name) || !isOrigin(url) || !isConfidential(url)) {
+      context.addIssue(
+        'must be a list of name=url: a DNS label, and an origin, which is https where it is not loopback',
+      );
+      return z.NEVER;
+    }
+    urls.set(name, new URL(url).origin);
+  }
+  if (urls.size > 0 && urls.size === entries.length && new Set(urls.values()).size === urls.size) return urls;
+  context.addIssue('must name one region or more, each name and each url once');
+  return z.NEVER;
+});
+
 const environment = z.object({
   PUBLIC_URL: originText.default('http://localhost:3000'),
   HOST: z.string().default('127.0.0.1'),
@@ -153,6 +178,8 @@ const environment = z.object({
     .transform((text) => text === 'true')
     .optional(),
   RETURN_TO_ORIGINS: z.string().transform(list).pipe(z.array(originText)).default([]),
+  REGION: regionName.optional(),
+  REGIONS: regionUrls.optional(),
   TRUST_PROXY: trustProxy.optional(),
   SESSION_TTL: duration.default(12 * 3_600),
   SESSION_IDLE_TTL: duration.optional(),
@@ -188,6 +215,8 @@ function isLoopback(publicUrl: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
 
+const isConfidential = (url: string) => new URL(url).protocol === 'https:' || isLoopback(url);
+
 type Values = z.infer<typeof environment>;
 
 const LONGEST_DEFAULT_IDLE_SECONDS = 2 * 3_600;
@@ -212,7 +241,19 @@ function* faultsBetween(values: Values): Generator<string> {
     yield 'METRICS_PORT must not be PORT; METRICS=on shows metrics there';
   }
   if (idleSeconds(values) > values.SESSION_TTL) yield 'SESSION_IDLE_TTL must not exceed SESSION_TTL';
+  yield* faultsOfRegions(values);
 }
+
+function* faultsOfRegions({ REGION, REGIONS, PUBLIC_URL }: Values): Generator<string> {
+  if (REGION === undefined && REGIONS === undefined) return;
+  if (REGION === undefined) yield 'REGION must be set when REGIONS is';
+  else if (REGIONS === undefined) yield 'REGIONS must be set when REGION is';
+  else if (!REGIONS.has(REGION)) yield 'REGION must be one of REGIONS';
+  else if (REGIONS.get(REGION) !== PUBLIC_URL) yield 'PUBLIC_URL must be the url that REGIONS has for REGION';
+}
+
+const regionsOf = ({ REGION, REGIONS }: Values): Regions | undefined =>
+  REGION === undefined || REGIONS === undefined ? undefined : { here: REGION, urls: REGIONS };
 
 /**
  * Reads a configuration. An empty variable counts as unset.
@@ -241,6 +282,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     secretKeys: values.SECRET_KEY,
     allowPrivateNetworks: values.ALLOW_PRIVATE_NETWORKS ?? isLoopback(values.PUBLIC_URL),
     returnToOrigins: values.RETURN_TO_ORIGINS,
+    regions: regionsOf(values),
     trustProxy: values.TRUST_PROXY,
     sessionTtlSeconds: values.SESSION_TTL,
     sessionIdleTtlSeconds: idleSeconds(values),

@@ -39,7 +39,7 @@ export function breakGlassCommand(program: Command, terminal: Terminal): void {
         const [email] = await readAddresses(terminal, [text], undefined);
         if (email === undefined) throw new Error('no address');
         const user = await requireUser(database, organization, { email });
-        const { outcome, steps } = await explainLogin(database, email);
+        const { outcome, steps } = await explainLogin(database, email, config.regions);
         if (outcome === 'refused') {
           throw new Refusal(`The link could not sign the person in. ${steps.at(-1) ?? ''}`.trim());
         }

@@ -3,6 +3,7 @@ import { Argument, type Command } from 'commander';
 import type { Connection } from '../connections/connection.ts';
 import { deleteConnection, setConnectionStatus } from '../connections/connection-state-store.ts';
 import { listConnections, requireConnection } from '../connections/connection-store.ts';
+import { requireLivesHere } from '../organizations/home-region.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { keyCommands } from './connection-keys.ts';
 import { testCommands } from './connection-test.ts';
@@ -36,6 +37,7 @@ function addCommand(connection: Command, terminal: Terminal): void {
     if (fault !== undefined) command.error(`error: ${fault}`, { exitCode: 2 });
     return withDatabase(terminal, options, async (context) => {
       const organization = await requireOrganization(context.database, slug);
+      requireLivesHere(organization);
       const added = await addByOptions(context, organization, { kind, options });
       await printConnection(context, added, 'Give the customer:');
     });

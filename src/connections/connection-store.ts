@@ -7,6 +7,7 @@ import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { AuditAction } from '../audit/audit-event.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
+import { lockHome } from '../organizations/home-region-store.ts';
 import { rescheduleChecks } from '../sessions/followed-session-store.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { connectionKinds, isConnectionKind } from './connection-kinds.ts';
@@ -60,6 +61,7 @@ export async function insertConnection(
   return database.transaction(async (db) => {
     // Holds off another `add` for the same organization until this one is through.
     await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
+    await lockHome(db, connection.organizationId);
     await requireApplications(db, connection);
     const [row] = await db<ConnectionRow>('connections')
       .insert({

@@ -11,6 +11,7 @@ import { renderLoginPage } from './pages/login-page.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
 import { isFromAnotherSite } from './request-facts.ts';
+import { adoptedReturnTo, sendAddressHome } from './send-home.ts';
 import { answerStart, startInBrowser, type BrowserStart, type BrowserStarted } from './start-in-browser.ts';
 
 const LONGEST_HINT = 254;
@@ -39,10 +40,12 @@ export function showLoginPage(parts: HttpParts) {
 export function startFromAddress(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const fields = fieldsOf(request.body);
-    const returnTo = await returnToOf(parts, fields['return_to']);
+    const asked = await returnToOf(parts, fields['return_to']);
+    const returnTo = await adoptedReturnTo(parts, request, asked);
     const email = text(fields['email']);
     const form = { method: 'post', action: '/login', fields: { email, return_to: returnTo } } as const;
     try {
+      if (await sendAddressHome(parts, { request, response }, fields)) return;
       const started = await runStrategy(request, response, () =>
         start(parts, { request, response }, { fields, returnTo, form }),
       );
@@ -66,7 +69,7 @@ async function start(
   exchange: { readonly request: Request; readonly response: Response },
   { fields, returnTo, form }: AddressStart,
 ): Promise<BrowserStarted> {
-  const isForeign = isFromAnotherSite(exchange.request, parts.config.publicUrl);
+  const isForeign = isFromAnotherSite(exchange.request, parts.config);
   try {
     const ways = await routeEmail(parts.login.directory, fields['email']);
     return await startInBrowser(parts, exchange, {

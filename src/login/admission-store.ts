@@ -35,7 +35,7 @@ const TOKEN_KIND_LIST = TOKEN_KINDS.map((kind) => `'${kind}'`).join(', ');
  */
 export const ADMISSION = `
   facts AS MATERIALIZED (
-    SELECT o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, o.return_url,
+    SELECT o.region IS NOT NULL AS lives_elsewhere, o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, o.return_url,
            c.status, c.login_revision, c.kind NOT IN (${TOKEN_KIND_LIST}) AS is_redirect,
            CAST(:domain AS text) IS NULL OR EXISTS (
                    SELECT FROM domains d
@@ -88,6 +88,7 @@ export const ADMISSION = `
   admission AS MATERIALIZED (
     SELECT CASE
       WHEN NOT EXISTS (SELECT FROM facts) THEN 'connection_missing'
+      WHEN (SELECT lives_elsewhere FROM facts) THEN 'organization_elsewhere'
       WHEN (SELECT organization_disabled FROM facts) THEN 'organization_disabled'
       WHEN (SELECT status FROM facts) NOT IN ('active', 'retiring') AND NOT CAST(:isTest AS boolean) THEN 'connection_disabled'
       WHEN (SELECT login_revision FROM facts) > :revision THEN 'connection_changed'

@@ -10,6 +10,7 @@ export type Admission =
   | 'connection_missing'
   | 'connection_disabled'
   | 'connection_changed'
+  | 'organization_elsewhere'
   | 'organization_disabled'
   | 'domain_not_proved'
   | 'address_elsewhere'
@@ -40,6 +41,10 @@ const admissionRefusals: Readonly<Record<Exclude<Admission, 'admitted'>, Admissi
   connection_changed: {
     code: 'connection_disabled',
     reason: 'the connection was changed after the sign-in started',
+  },
+  organization_elsewhere: {
+    code: 'connection_disabled',
+    reason: 'the organization lives in another region now',
   },
   organization_disabled: { code: 'organization_disabled', reason: 'the organization is disabled' },
   domain_not_proved: {

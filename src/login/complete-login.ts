@@ -106,6 +106,7 @@ async function requireSameConnection(
   if (connection?.organizationId !== transaction.organizationId || !isRedirectConnection(connection)) {
     throw admissionFailure('connection_missing');
   }
+  if (entry?.organization.region !== undefined) throw admissionFailure('organization_elsewhere');
   if (!takesSignIns(connection)) throw admissionFailure('connection_disabled');
   if (connection.loginRevision > transaction.revision) throw admissionFailure('connection_changed');
   return connection;

@@ -12,14 +12,16 @@ import { connectionKinds, isRedirectConnection } from '../connections/connection
 import type { Database } from '../database/database.ts';
 import type { MoveReason } from '../cutover/cutover.ts';
 import { formatDuration } from '../duration.ts';
-import type { FailureCode } from '../errors.ts';
+import { GatewayError, type FailureCode } from '../errors.ts';
 import { canonicalDomain } from '../organizations/domain-name.ts';
 import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
 import { findDomain } from '../organizations/domain-store.ts';
+import type { Regions } from '../organizations/home-region.ts';
 import { askAdmission } from './admission-store.ts';
 import { admissionRefusal } from './admit-identity.ts';
 import { chooseConnection, type RouteDecision } from './choose-connection.ts';
 import { findDirectoryEntry, findPersonRoutes, type DirectoryEntry } from './directory-store.ts';
+import { homeOf } from './find-home.ts';
 
 interface ExplainedConnection {
   readonly id: string;
@@ -30,7 +32,7 @@ interface ExplainedConnection {
 export interface Explanation {
   /** As it was asked. */
   readonly asked: string;
-  readonly outcome: 'signs_in' | 'refused';
+  readonly outcome: 'signs_in' | 'sent_to_region' | 'refused';
   /** Reason code of a refusal. */
   readonly code?: FailureCode;
   readonly email?: string;
@@ -39,11 +41,17 @@ export interface Explanation {
   readonly connection?: ExplainedConnection;
   /** Where the person chooses: all that there are. */
   readonly choice?: readonly ExplainedConnection[];
+  /** Where the person is sent, whose organization lives elsewhere. */
+  readonly region?: { readonly name: string; readonly url: string };
   /** What was decided, step by step, in words for the operator. */
   readonly steps: readonly string[];
 }
 
-export async function explainLogin(database: Database, asked: string): Promise<Explanation> {
+export async function explainLogin(
+  database: Database,
+  asked: string,
+  regions: Regions | undefined,
+): Promise<Explanation> {
   const email = canonicalEmail(asked);
   if (email === undefined) {
     const steps = ['This is not an e-mail address that Gatehouse accepts.'];
@@ -62,7 +70,29 @@ export async function explainLogin(database: Database, asked: string): Promise<E
     };
   }
   const { organization } = entry;
-  return { ...found, organization, ...(await explainEntry(database, entry, email)) };
+  const elsewhere = explainHome(entry, email, regions);
+  return { ...found, organization, ...(elsewhere ?? (await explainEntry(database, entry, email))) };
+}
+
+/** Undefined for an organization that lives here, or is disabled. */
+function explainHome(
+  entry: DirectoryEntry,
+  { domain }: ParsedEmail,
+  regions: Regions | undefined,
+): Omit<Explanation, 'asked'> | undefined {
+  const { slug, name, enabled, region } = entry.organization;
+  if (region === undefined || !enabled) return undefined;
+  const steps = [`The domain ${domain} leads to ${slug} (${name}), which lives in the region ${region}.`];
+  try {
+    const home = homeOf(regions, entry, 'unknown_domain');
+    if (home === undefined) throw new GatewayError('unknown_domain', { reason: 'this node has no REGIONS' });
+    steps.push(`The person is sent to ${home.url}. What happens there is explained there.`);
+    return { outcome: 'sent_to_region', region: { name: region, url: home.url }, steps };
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    steps.push(`Nobody can be sent there: ${error.context.reason ?? error.code}.`);
+    return { outcome: 'refused', code: error.code, steps };
+  }
 }
 
 async function whyNobody(database: Database, { domain }: ParsedEmail): Promise<string> {

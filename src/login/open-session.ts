@@ -129,7 +129,8 @@ export function requireSession(
   const fail = (code: FailureCode, reason: string): never => {
     throw new GatewayError(code, { reason, email });
   };
-  if (finished.answer !== 'admitted') throw admissionFailure(finished.answer, finished.lapsedSince).with({ email });
+  if (finished.answer !== 'admitted')
+    throw admissionFailure(finished.answer, finished.lapsedSince).with({ email });
   const isTokenTaken = finished.taken.some((purpose) => purpose !== 'login');
   if (isTokenTaken || (isByToken && !finished.isFresh)) fail('token_replayed', 'the token was used before');
   if (!finished.isFresh) fail('login_expired', 'login transaction already used');

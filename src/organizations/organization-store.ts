@@ -12,6 +12,7 @@ export interface OrganizationRow {
   readonly name: string;
   readonly provisioning: Provisioning;
   readonly return_url: string | null;
+  readonly region: string | null;
   readonly disabled_at: Date | null;
   readonly created_at: Date;
 }
@@ -23,6 +24,7 @@ export function organizationFromRow(row: OrganizationRow): Organization {
     name: row.name,
     provisioning: row.provisioning,
     returnUrl: row.return_url ?? undefined,
+    region: row.region ?? undefined,
     enabled: row.disabled_at === null,
     createdAt: new Date(row.created_at),
   };
@@ -33,6 +35,8 @@ export interface NewOrganization {
   readonly name: string;
   readonly provisioning: Provisioning;
   readonly returnUrl: string | undefined;
+  /** Where it lives, if not here. */
+  readonly region?: string | undefined;
 }
 
 /** @throws Refusal if the slug is taken */
@@ -49,10 +53,13 @@ export async function insertOrganization(
           name: organization.name,
           provisioning: organization.provisioning,
           return_url: organization.returnUrl ?? null,
+          region: organization.region ?? null,
         })
         .returning('*');
       if (row === undefined) throw new Error('INSERT returned no row');
-      await insertAuditEvent(db, { action: 'organization.added', organizationId: row.id, actor });
+      const { region } = organization;
+      const reason = region === undefined ? undefined : `lives in the region ${region}`;
+      await insertAuditEvent(db, { action: 'organization.added', reason, organizationId: row.id, actor });
       return organizationFromRow(row);
     });
   } catch (error) {

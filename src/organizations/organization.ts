@@ -12,6 +12,8 @@ export interface Organization {
   readonly provisioning: Provisioning;
   /** Where its people land when a sign-in names no place of its own. */
   readonly returnUrl: string | undefined;
+  /** Name of the region that it lives in; undefined: this one. */
+  readonly region: string | undefined;
   readonly enabled: boolean;
   readonly createdAt: Date;
 }

@@ -34,6 +34,7 @@ describe('org add', () => {
       name: 'Full',
       provisioning: 'just-in-time',
       return_url: 'https://app.example/start',
+      region: null,
       enabled: true,
       created_at: expect.stringMatching(/Z$/),
     });

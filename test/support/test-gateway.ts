@@ -97,7 +97,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const parts = { database, secrets: openSecretBox(config), outbound: config, actor: ACTOR };
   return {
     url: config.publicUrl,
-    port,
+    port: gateway.port,
     config,
     database,
     sql: testDatabase.query,
