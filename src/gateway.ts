@@ -8,6 +8,7 @@ import { insertAuditEvent } from './audit/audit-store.ts';
 import { failureTally, type FailureTally } from './audit/failure-tally.ts';
 import type { Config } from './config.ts';
 import { openConnectors } from './connections/open-connectors.ts';
+import { writeSecretVerdict, type SeenVerdict } from './connections/refused-secret-store.ts';
 import { reportTroubles } from './connections/report-troubles.ts';
 import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
@@ -237,13 +238,32 @@ function openParts(
       ...config,
       database,
       directory: openDirectory(database, feed),
-      connectors: openConnectors(secrets, { fetch, allowPrivateNetworks, publicUrl, now }),
+      connectors: openConnectors(
+        secrets,
+        { fetch, allowPrivateNetworks, publicUrl, now },
+        noteSecrets(database, log),
+      ),
       secrets,
       underWay: new Set<string>(),
       now,
     },
   };
   return parts;
+}
+
+/** A client secret that a provider refuses is somebody's work before the other one is over as well. */
+function noteSecrets(database: Database, log: Logger) {
+  return async (seen: SeenVerdict): Promise<void> => {
+    const { connectionId, secretId, verdict } = seen;
+    if (verdict === 'refused') log.warn({ connectionId, secretId }, 'a provider refuses a client secret');
+    try {
+      await writeSecretVerdict(database, seen);
+    } catch (error) {
+      const facts = { connectionId, secretId, error: describeError(error) };
+      log.warn(facts, 'what a provider says of a client secret cannot be written down now');
+      throw error;
+    }
+  };
 }
 
 /** Says a thing again only after an hour: a proxy that is set up wrongly asks with every request. */

@@ -13,8 +13,9 @@ export type AuditAction =
   | 'session.check_failed'
   | `${'organization' | 'domain' | 'connection' | 'user' | 'application'}.${'added' | 'updated' | 'enabled' | 'disabled' | 'removed'}`
   | 'domain.verified'
-  | 'connection.key_added'
-  | 'connection.key_removed'
+  | `connection.${'key' | 'secret'}_${'added' | 'removed'}`
+  | 'connection.secret_refused'
+  | 'connection.flushed'
   | 'user.imported'
   | 'user.email_changed'
   | 'application.signed_in'

@@ -3,6 +3,7 @@ import { Argument, type Command } from 'commander';
 import type { Connection } from '../connections/connection.ts';
 import {
   deleteConnection,
+  flushConnection,
   listConnections,
   requireConnection,
   setConnectionStatus,
@@ -12,6 +13,7 @@ import { keyCommands } from './connection-keys.ts';
 import { KINDS, optionFault, withKindOptions, type ConnectionOptions } from './connection-options.ts';
 import { connectionDocument, printConnection } from './connection-output.ts';
 import { addByOptions, updateByOptions } from './connection-registrations.ts';
+import { secretCommands } from './connection-secrets.ts';
 import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
 
 export function connectionCommands(program: Command, terminal: Terminal): void {
@@ -19,6 +21,7 @@ export function connectionCommands(program: Command, terminal: Terminal): void {
   addCommand(connection, terminal);
   updateCommand(connection, terminal);
   keyCommands(connection, terminal);
+  secretCommands(connection, terminal);
   lookCommands(connection, terminal);
   switchCommands(connection, terminal);
 }
@@ -112,6 +115,20 @@ function switchCommands(connection: Command, terminal: Terminal): void {
         }),
       );
   }
+  connection
+    .command('flush')
+    .argument('<id>')
+    .option('--json', 'print JSON')
+    .description(
+      "forget the provider's keys and what it said about itself, on every node, at once; sign-ins under way go on",
+    )
+    .action((id: string, options: { json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const current = await requireConnection(context.database, id);
+        await flushConnection(context.database, current, context.actor);
+        await printConnection(context, await requireConnection(context.database, id));
+      }),
+    );
   connection
     .command('remove')
     .argument('<id>')

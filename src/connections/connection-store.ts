@@ -8,6 +8,7 @@ import type { AuditAction } from '../audit/audit-event.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import { rescheduleChecks } from '../sessions/followed-session-store.ts';
+import { secretColumns, secretsFromColumns, type SealedSecret } from './client-secret.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { connectionKinds, isConnectionKind, isTokenKind, TOKEN_KINDS } from './connection-kinds.ts';
 
@@ -18,6 +19,7 @@ export interface ConnectionRow {
   readonly status: ConnectionStatus;
   readonly settings: unknown;
   readonly sealed_secret: string | null;
+  readonly client_secrets: unknown;
   readonly revision: number;
   readonly login_revision: number;
   readonly created_at: Date | string;
@@ -33,14 +35,14 @@ export function connectionFromRow(row: ConnectionRow): Connection {
     kind: row.kind,
     status: row.status,
     settings: connectionKinds[row.kind].settings.parse(row.settings),
-    sealedSecret: row.sealed_secret ?? undefined,
+    sealedSecrets: secretsFromColumns(row),
     revision: row.revision,
     loginRevision: row.login_revision,
     createdAt: new Date(row.created_at),
   } as Connection;
 }
 
-export type NewConnection = Pick<Connection, 'id' | 'organizationId' | 'kind' | 'settings' | 'sealedSecret'>;
+export type NewConnection = Pick<Connection, 'id' | 'organizationId' | 'kind' | 'settings' | 'sealedSecrets'>;
 
 /** @throws Refusal if the organization has a way for browsers to sign in already, or an application is not there */
 export async function insertConnection(
@@ -68,7 +70,7 @@ export async function insertConnection(
         organization_id: connection.organizationId,
         kind: connection.kind,
         settings: JSON.stringify(connection.settings),
-        sealed_secret: connection.sealedSecret ?? null,
+        ...secretColumns(connection.sealedSecrets),
       })
       .returning('*');
     if (row === undefined) throw new Error('INSERT returned no row');
@@ -141,10 +143,12 @@ export async function requireConnection(database: Database, id: string): Promise
 }
 
 export interface ConnectionChange {
-  readonly action: 'connection.updated' | 'connection.key_added' | 'connection.key_removed';
+  readonly action: 'connection.updated' | `connection.${'key' | 'secret'}_${'added' | 'removed'}`;
   readonly settings: Connection['settings'];
   /** Undefined: as it was. */
-  readonly sealedSecret?: string | undefined;
+  readonly sealedSecrets?: readonly SealedSecret[] | undefined;
+  /** What it was about, for the audit trail. */
+  readonly reason?: string | undefined;
   /** Whether sign-ins that are under way may still finish. */
   readonly endsLogins: boolean;
   /** How often the provider is asked of its sessions from now on, in seconds; 0: no longer; undefined: as it was. */
@@ -169,7 +173,7 @@ export async function updateConnection(
         settings: JSON.stringify(change.settings),
         revision: connection.revision + 1,
         ...(change.endsLogins ? { login_revision: connection.revision + 1 } : {}),
-        ...(change.sealedSecret === undefined ? {} : { sealed_secret: change.sealedSecret }),
+        ...(change.sealedSecrets === undefined ? {} : secretColumns(change.sealedSecrets)),
         ...touched(db),
       })
       .returning('*');
@@ -179,11 +183,12 @@ export async function updateConnection(
       );
     }
     if (change.followSeconds !== undefined) await rescheduleChecks(db, connection, change.followSeconds);
-    await insertAuditEvent(db, changeEvent(change.action, row, actor));
+    await insertAuditEvent(db, { ...changeEvent(change.action, row, actor), reason: change.reason });
     return connectionFromRow(row);
   });
 }
 
+const nextRevision = (db: Knex) => db.raw('revision + 1') as unknown as number;
 const touched = (db: Knex) => ({ updated_at: db.fn.now() });
 
 /** Enables or disables; disabling ends every session that came through the connection. */
@@ -196,7 +201,7 @@ export async function setConnectionStatus(
   await database.transaction(async (db) => {
     const [row] = await db<ConnectionRow>('connections')
       .where({ id: connection.id, organization_id: connection.organizationId })
-      .update({ status, revision: db.raw('revision + 1') as unknown as number, ...touched(db) })
+      .update({ status, revision: nextRevision(db), ...touched(db) })
       .returning('*');
     if (row === undefined) throw new Refusal('The connection was removed meanwhile.');
     // When it is enabled again, too: a sign-in may have finished beside the disabling.
@@ -207,6 +212,22 @@ export async function setConnectionStatus(
     }
     const action = status === 'active' ? 'connection.enabled' : 'connection.disabled';
     await insertAuditEvent(db, changeEvent(action, row, actor));
+  });
+}
+
+/** Lets every node open the connection anew, with nothing that it knew of the provider. Sign-ins under way go on. */
+export async function flushConnection(
+  database: Database,
+  connection: Connection,
+  actor: string,
+): Promise<void> {
+  await database.transaction(async (db) => {
+    const [row] = await db<ConnectionRow>('connections')
+      .where({ id: connection.id, organization_id: connection.organizationId })
+      .update({ revision: nextRevision(db), ...touched(db) })
+      .returning('*');
+    if (row === undefined) throw new Refusal('The connection was removed meanwhile.');
+    await insertAuditEvent(db, changeEvent('connection.flushed', row, actor));
   });
 }
 

@@ -63,7 +63,7 @@ function add<Kind extends TokenKind>(
   settings: ConnectionOf<Kind>['settings'],
 ): Promise<Connection> {
   const connection = { id: randomUUID(), organizationId: organization.id, kind, settings };
-  return insertConnection(database, { ...connection, sealedSecret: undefined }, actor);
+  return insertConnection(database, { ...connection, sealedSecrets: [] }, actor);
 }
 
 function save(
