@@ -14,6 +14,8 @@ import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { migrate, pendingMigrations } from './database/migrator.ts';
 import { Refusal } from './errors.ts';
+import type { ExpiringThing } from './expiry/expiring-thing.ts';
+import { watchExpiry } from './expiry/watch-expiry.ts';
 import { createListener } from './http/listener.ts';
 import { openMetrics } from './http/metrics.ts';
 import { metricsListener } from './http/metrics-routes.ts';
@@ -106,9 +108,9 @@ async function serve(
   });
   const parts = openParts(config, { database, feed }, surroundings);
   const errands = startErrands(parts);
-  const servers = await openServers(config, parts);
+  const servers = await openServers(config, parts, () => errands.expiry.things());
   const close = async () => {
-    await Promise.all([servers.stop(), errands.following.close()]);
+    await Promise.all([servers.stop(), errands.following.close(), errands.expiry.close()]);
     await Promise.all([errands.notices.close(), errands.troubles.close()]);
     await parts.tally.close();
     await feed.close();
@@ -131,8 +133,24 @@ async function serve(
 }
 
 /** What is done without being asked. */
-function startErrands({ database, feed, log, provider, login }: HttpParts) {
+function startErrands({ config, database, feed, log, provider, login }: HttpParts) {
   return {
+    expiry: watchExpiry({
+      database,
+      feed,
+      policy: config,
+      now: login.now,
+      onNotice: (thing, days) => {
+        const { kind, organization, connectionId, subject, expiresAt, nextStep } = thing;
+        log.warn(
+          { kind, organization, connectionId, subject, expiresAt, days, nextStep },
+          days > 0 ? 'something expires soon' : 'something has expired',
+        );
+      },
+      onFault: (error) => {
+        log.warn({ error: describeError(error) }, 'what expires cannot be read now');
+      },
+    }),
     notices: startLogoutNotices({
       database,
       feed,
@@ -166,9 +184,9 @@ function startErrands({ database, feed, log, provider, login }: HttpParts) {
 }
 
 /** The server, and another one for metrics where they have a port of their own. */
-async function openServers(config: Config, parts: HttpParts) {
-  const { connectors } = parts.login;
-  const all = config.metrics === 'off' ? undefined : await openMetrics(() => connectors.lines());
+async function openServers(config: Config, parts: HttpParts, expiring: () => readonly ExpiringThing[]) {
+  const lines = () => parts.login.connectors.lines();
+  const all = config.metrics === 'off' ? undefined : await openMetrics({ lines, expiring });
   const metrics = config.metrics === 'main port' ? all : undefined;
   const main = gracefulServer((isStopping) => createListener({ ...parts, isStopping, metrics }));
   const own =

@@ -12,6 +12,7 @@ import { applicationCommands } from './app.ts';
 import { hostCommands } from './host.ts';
 import { auditCommands } from './audit.ts';
 import { connectionCommands } from './connection.ts';
+import { doctorCommand } from './doctor.ts';
 import { domainCommands } from './domain.ts';
 import { explainCommand } from './explain.ts';
 import { signingKeyCommands } from './keys.ts';
@@ -71,6 +72,7 @@ export async function runProgram(
     sessionCommands,
     explainCommand,
     auditCommands,
+    doctorCommand,
   ]) {
     addCommands(program, terminal);
   }

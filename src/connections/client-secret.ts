@@ -27,7 +27,7 @@ const stored = z.array(
   z.object({ sealed: z.string(), addedAt: z.string().optional(), expiresAt: z.string().optional() }),
 );
 
-interface SecretColumns {
+export interface SecretColumns {
   /** The first one. */
   readonly sealed_secret: string | null;
   /** JSON of all. */

@@ -1,5 +1,7 @@
 /** Client secrets that providers refused, in PostgreSQL, for commands and whoever else is another process. */
+import type { Knex } from 'knex';
 import type { Database } from '../database/database.ts';
+import { secretsFromColumns, type SecretColumns } from './client-secret.ts';
 import type { SecretVerdict } from './client-secrets-in-use.ts';
 import type { Connection } from './connection.ts';
 
@@ -59,26 +61,62 @@ interface RefusedSecretRow {
   readonly refused_at: Date;
 }
 
-/** Of one connection, or of all, as they are now. */
+const current = (db: Knex) =>
+  db('refused_client_secrets as refused')
+    .join('connections', (join) => {
+      join.on('connections.id', 'refused.connection_id').andOn('connections.revision', 'refused.revision');
+    })
+    .where({ accepted_at: null })
+    .orderBy('refused_at');
+
+const COLUMNS = ['refused.connection_id', 'refused.secret_id', 'refused.refused_at'] as const;
+
+const fromRow = (row: RefusedSecretRow): RefusedSecret => ({
+  connectionId: row.connection_id,
+  secretId: row.secret_id,
+  refusedAt: row.refused_at,
+});
+
+/** Of a connection as it is now. */
 export async function listRefusedSecrets(
   database: Database,
-  connection?: Pick<Connection, 'id'>,
+  { id }: Pick<Connection, 'id'>,
 ): Promise<readonly RefusedSecret[]> {
   const rows = await database.run((db) =>
-    db('refused_client_secrets as refused')
-      .join('connections', (join) => {
-        join.on('connections.id', 'refused.connection_id').andOn('connections.revision', 'refused.revision');
-      })
-      .where({ accepted_at: null })
-      .where((query) => {
-        if (connection !== undefined) void query.where('connections.id', connection.id);
-      })
-      .orderBy('refused_at')
-      .select<RefusedSecretRow[]>('refused.connection_id', 'refused.secret_id', 'refused.refused_at'),
+    current(db)
+      .where('connections.id', id)
+      .select<RefusedSecretRow[]>(...COLUMNS),
   );
-  return rows.map((row) => ({
-    connectionId: row.connection_id,
-    secretId: row.secret_id,
-    refusedAt: row.refused_at,
+  return rows.map(fromRow);
+}
+
+/** A refused secret, and what else its connection has. */
+export interface WatchedRefusal extends RefusedSecret {
+  readonly organization: string;
+  /** Whether it has another one that is not refused. */
+  readonly hasAnother: boolean;
+}
+
+/** Of all connections that people may use. */
+export async function listWatchedRefusals(database: Database): Promise<readonly WatchedRefusal[]> {
+  const rows = await database.run((db) =>
+    current(db)
+      .join('organizations', 'organizations.id', 'connections.organization_id')
+      .whereNull('organizations.disabled_at')
+      .whereNot('connections.status', 'disabled')
+      .select<(RefusedSecretRow & SecretColumns & { readonly slug: string })[]>(
+        ...COLUMNS,
+        'connections.sealed_secret',
+        'connections.client_secrets',
+        'organizations.slug',
+      ),
+  );
+  const refusals = rows.map((row) => ({ ...fromRow(row), organization: row.slug, row }));
+  return refusals.map(({ row, ...refusal }) => ({
+    ...refusal,
+    hasAnother: secretsFromColumns(row).some(
+      ({ id }) =>
+        !refusals.some((other) => other.connectionId === refusal.connectionId && other.secretId === id),
+    ),
   }));
 }

@@ -78,7 +78,7 @@ describe('connection add … oidc', () => {
     ['with a byte order mark, as some editors write', `\ufeff${SECRET}\r\n`],
   ])('reads the secret from a file %s', async (_, text) => {
     const file = join(folder, 'secret.txt');
-    await writeFile(file, text);
+    await writeFile(file, text, { mode: 0o600 });
     const { id } = await cli.json<Shown>(addArgs(await newOrganization(), file));
     expect(await bench.storedSecret(id)).toBe(SECRET);
   });
