@@ -2,7 +2,6 @@
  * What Prometheus reads: the process, each connection's line to its provider, and what ends soonest. Labels are ids and kinds, for the
  * lines of connections that were used within the last hour; there is nothing personal in it, and no secret.
  */
-import type { Registry } from 'prom-client';
 import type { ConnectionLine } from '../connections/open-connectors.ts';
 import type { ExpiringThing } from '../expiry/expiring-thing.ts';
 
@@ -23,8 +22,7 @@ interface Measured {
 
 /** The library is loaded on demand: who reads no metrics starts without it. */
 export async function openMetrics({ lines, expiring }: Measured): Promise<Metrics> {
-  const library = await import('prom-client');
-  const { collectDefaultMetrics, Counter, Gauge, Registry } = library;
+  const { collectDefaultMetrics, Counter, Gauge, Registry } = await import('prom-client');
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const registers = [registry];
@@ -63,29 +61,18 @@ export async function openMetrics({ lines, expiring }: Measured): Promise<Metric
     '1 while a provider is left alone, or tried by single calls, because it failed.',
     (line) => (line.trouble() === undefined ? 0 : 1),
   );
-  addExpiry(library, registry, expiring);
-  return { contentType: registry.contentType, read: () => registry.metrics() };
-}
-
-/** Of each connection and kind what ends first; what another one lasts longer than is nobody's alarm. */
-function addExpiry(
-  { Gauge }: typeof import('prom-client'),
-  registry: Registry,
-  expiring: Measured['expiring'],
-): void {
+  // Of each connection and kind what ends first; what another one lasts longer than is nobody's alarm.
   new Gauge({
     name: 'gatehouse_expires_at_seconds',
     help: 'When something of a connection ends (Unix time): a client secret, a public key by its age, a TLS certificate.',
     labelNames: ['kind', 'connection'],
-    registers: [registry],
+    registers,
     collect() {
       this.reset();
-      const latestFirst = expiring()
-        .filter(({ isCovered }) => !isCovered)
-        .toReversed();
-      for (const { kind, connectionId = '', expiresAt } of latestFirst) {
-        this.set({ kind, connection: connectionId }, expiresAt.getTime() / 1000);
+      for (const { kind, connectionId = '', expiresAt, isCovered } of expiring().toReversed()) {
+        if (!isCovered) this.set({ kind, connection: connectionId }, expiresAt.getTime() / 1000);
       }
     },
   });
+  return { contentType: registry.contentType, read: () => registry.metrics() };
 }

@@ -33,6 +33,9 @@ describe('connection add … oidc', () => {
       id: expect.any(String),
       organization: slug,
       kind: 'oidc',
+      client_secrets: [
+        { id: expect.any(String), added_at: expect.any(String), expires_at: null, refused_at: null },
+      ],
       status: 'active',
       revision: 1,
       created_at: expect.stringMatching(/Z$/),

@@ -255,41 +255,39 @@ describe('doctor on TLS certificates', () => {
     ]);
     expect(seen(await examine('--offline'))).toEqual([['tls_certificate', 'critical', 'near', 3]]);
   });
+});
 
-  it('trusts what its process trusts', async () => {
+describe('A-13 doctor on files that others can read', () => {
+  it.each([
+    [0o644, 'critical', 1],
+    [0o640, 'warning', 0],
+    [0o600, undefined, 0],
+  ])('of mode %o with the key of a first try: %s', async (mode, severity, status) => {
+    await writeFile(join(folder, 'secret-key'), Buffer.alloc(32, 9).toString('base64'));
+    await chmod(join(folder, 'secret-key'), mode);
+    const { stdout, ...outcome } = await cli.run(['doctor', '--json'], { env: { DATA_DIR: folder } });
+    expect(outcome.status).toBe(status);
+    const { findings } = JSON.parse(stdout) as { findings: readonly Finding[] };
+    const step = `chmod 600 ${join(folder, 'secret-key')}`;
+    const expected = { kind: 'exposed_file', severity, next_step: step, days: null };
+    expect(findings).toEqual(severity === undefined ? [] : [expect.objectContaining(expected)]);
+  });
+
+  it('of its own folder, beside hosts whose issuer its process trusts', async () => {
     const trusted = await addHost(makeCertificate({ issuer: ISSUER, untilDays: 60 }));
     await addBackEnd('trusted', trusted.origin);
     const elsewhere = await addHost(makeCertificate({ issuer: ISSUER, names: ['other.example'] }));
-    const env = { DATABASE_URL: testDatabase.url, NODE_EXTRA_CA_CERTS: join(folder, 'issuer.pem') };
-    const run = () => outcomeOf(startProgram(['doctor', '--json'], env, folder));
-    expect(await run()).toMatchObject({ status: 0, stderr: '' });
     await addBackEnd('elsewhere', elsewhere.origin);
-    const { status, stdout } = await run();
+    await writeFile(join(folder, '.env'), `SECRET_KEY=${Buffer.alloc(32, 9).toString('base64')}\n`);
+    await chmod(join(folder, '.env'), 0o644);
+    const env = { DATABASE_URL: testDatabase.url, NODE_EXTRA_CA_CERTS: join(folder, 'issuer.pem') };
+    const { status, stdout } = await outcomeOf(startProgram(['doctor', '--json'], env, folder));
     expect(status).toBe(1);
     const { findings } = JSON.parse(stdout) as { findings: readonly Finding[] };
-    expect(findings.map(({ message }) => message)).toEqual([
-      `TLS certificate of ${elsewhere.host}, not trusted: the certificate is not for localhost`,
+    expect(findings.map(({ severity, message }) => [severity, message])).toEqual([
+      ['critical', `TLS certificate of ${elsewhere.host}, not trusted: the certificate is not for localhost`],
+      ['critical', 'everybody on this machine can read SECRET_KEY in .env'],
     ]);
+    expect(findings[1]?.next_step).toBe('chmod 600 .env');
   });
-});
-
-it('A-13 doctor finds a .env that others can read if it holds a secret', async () => {
-  const file = join(folder, '.env');
-  const run = () => outcomeOf(startProgram(['doctor'], { DATABASE_URL: testDatabase.url }, folder));
-  await writeFile(file, 'BRAND_NAME=Vendor\n# SECRET_KEY=\n');
-  await chmod(file, 0o644);
-  expect(await run()).toMatchObject({ status: 0 });
-  await writeFile(file, `SECRET_KEY=${Buffer.alloc(32, 9).toString('base64')}\n`);
-  const exposed = await run();
-  expect(exposed.status).toBe(1);
-  expect(exposed.stdout).toMatch(
-    /^critical +everybody on this machine can read SECRET_KEY in \.env .* chmod 600 \.env$/m,
-  );
-  await chmod(file, 0o640);
-  expect(await run()).toMatchObject({
-    status: 0,
-    stdout: expect.stringMatching(/^warning +its group can read/m),
-  });
-  await chmod(file, 0o600);
-  expect(await run()).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Nothing expires/) });
 });
