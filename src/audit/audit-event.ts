@@ -17,8 +17,9 @@ export type AuditAction =
   | `connection.${'drafted' | 'activated' | 'retired' | 'routed' | 'unrouted' | 'tested'}`
   | `cutover.${'started' | 'share_set' | 'people_named' | 'finished' | 'rolled_back'}`
   | `break_glass.${'issued' | 'used'}`
-  | 'connection.key_added'
-  | 'connection.key_removed'
+  | `connection.${'key' | 'secret'}_${'added' | 'removed'}`
+  | 'connection.secret_refused'
+  | 'connection.flushed'
   | 'user.imported'
   | 'user.email_changed'
   | 'application.signed_in'

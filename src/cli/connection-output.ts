@@ -13,6 +13,7 @@ import { listDomains } from '../organizations/domain-store.ts';
 import { findOrganization } from '../organizations/organization-store.ts';
 import { openSecretBox } from '../secret-box.ts';
 import type { RegistrationParts } from '../connections/register-connection.ts';
+import { secretDocuments, showSecrets, type SecretDocument } from './client-secret-output.ts';
 import { print, table, type CommandContext } from './terminal.ts';
 
 type ConnectionDocument = Readonly<Record<string, unknown>>;
@@ -51,7 +52,12 @@ export async function connectionDocument(
   const entryUrl = organization === undefined ? null : `${config.publicUrl}/sso/${organization.slug}`;
   switch (connection.kind) {
     case 'oidc':
-      return { ...common, entry_url: entryUrl, ...oidcDocument(config.publicUrl, connection) };
+      return {
+        ...common,
+        client_secrets: await secretDocuments(database, connection),
+        entry_url: entryUrl,
+        ...oidcDocument(config.publicUrl, connection),
+      };
     case 'jwt-callback': {
       const domains = await listDomains(database, connection.organizationId);
       const urls = domains
@@ -262,6 +268,7 @@ function showMember(name: string, value: unknown): string {
   if ((name === 'last_failure' || name === 'last_success') && value !== null) {
     return Object.values(value as Readonly<Record<string, string | null>>).join('  ');
   }
+  if (name === 'client_secrets') return showSecrets(value as readonly SecretDocument[]);
   if (name === 'keys') return (value as readonly { id: string }[]).map(({ id }) => id).join(', ');
   if (name === 'map' || name === 'require') {
     const pairs = Object.entries(value as Readonly<Record<string, unknown>>);

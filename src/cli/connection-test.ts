@@ -133,7 +133,7 @@ async function tryToken(
   const token = await readSecret(terminal, tokenFile);
   const { allowPrivateNetworks, publicUrl } = config;
   const opening = { fetch: guardedFetch(config), allowPrivateNetworks, publicUrl, now: Date.now };
-  const connectors = openConnectors(openSecretBox(config), opening);
+  const connectors = openConnectors(openSecretBox(config), opening, () => Promise.resolve());
   return testToken({ database, connectors }, connection, { token, externalId, nonce: undefined }, actor);
 }
 

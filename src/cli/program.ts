@@ -14,6 +14,7 @@ import { auditCommands } from './audit.ts';
 import { breakGlassCommand } from './break-glass.ts';
 import { connectionCommands } from './connection.ts';
 import { cutoverCommands } from './cutover.ts';
+import { doctorCommand } from './doctor.ts';
 import { domainCommands } from './domain.ts';
 import { explainCommand } from './explain.ts';
 import { signingKeyCommands } from './keys.ts';
@@ -75,6 +76,7 @@ export async function runProgram(
     sessionCommands,
     explainCommand,
     auditCommands,
+    doctorCommand,
   ]) {
     addCommands(program, terminal);
   }

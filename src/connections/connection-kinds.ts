@@ -100,6 +100,9 @@ export const connectionKinds: KindDefinitions = {
   },
 };
 
+/** Every kind by which a browser signs in. */
+export const REDIRECT_KINDS = ['oidc', 'jwt-callback'] as const satisfies readonly RedirectKind[];
+
 /** Every kind by which applications sign people in. */
 export const TOKEN_KINDS = ['id-token', 'opaque-token'] as const satisfies readonly TokenKind[];
 

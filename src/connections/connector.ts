@@ -5,6 +5,7 @@
  */
 import type { GatewayError } from '../errors.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
+import type { ClientSecretsInUse } from './client-secrets-in-use.ts';
 import type { ProviderKeys } from './provider-keys.ts';
 import type { AddressedIdentity, SingleUse, VerifiedIdentity } from './verified-identity.ts';
 
@@ -145,7 +146,7 @@ export interface ConnectorContext {
   readonly allowPrivateNetworks: boolean;
   /** Origin of this gateway. */
   readonly publicUrl: string;
-  readonly clientSecret: string | undefined;
+  readonly clientSecrets: ClientSecretsInUse;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }
