@@ -26,6 +26,7 @@ export async function setConnectionStatus(
 ): Promise<void> {
   const { from, action, done } = STATUS_CHANGES[status];
   await database.transaction(async (db) => {
+    if (status === 'retiring') await requireNoCutover(db, connection);
     const before = await lockConnection(db, connection);
     if (!(from as readonly ConnectionStatus[]).includes(before.status)) {
       const nextStep = before.status === 'draft' ? 'connection activate' : 'connection enable';
@@ -99,7 +100,6 @@ export async function deleteConnection(
   actor: string,
 ): Promise<void> {
   await database.transaction(async (db) => {
-    await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
     await requireNoCutover(db, connection);
     if (!mayBeLast) await requireNotLast(db, connection);
     await passRoutesOn(db, connection);
@@ -114,7 +114,9 @@ export async function deleteConnection(
   });
 }
 
+/** Holds off whoever would start one until this is through. */
 async function requireNoCutover(db: Knex, { id, organizationId }: Connection): Promise<void> {
+  await db('organizations').where({ id: organizationId }).forUpdate().select('id');
   const { rows } = await db.raw<{ rows: object[] }>(
     `SELECT FROM cutovers WHERE organization_id = :organizationId AND state = 'running'
        AND :id IN (from_connection_id, to_connection_id)`,

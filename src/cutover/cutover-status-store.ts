@@ -22,7 +22,7 @@ interface CutoverCounts {
   readonly sessionsThroughOld: number;
 }
 
-/** Somebody whom the new provider vouched for and who was refused because the address is somebody's already. */
+/** Somebody whom one of the providers vouched for, who was refused because of the address, and has not got in there since. */
 interface CutoverConflict {
   readonly email: string | undefined;
   readonly reason: string;
@@ -88,9 +88,12 @@ const COUNTS = `
 
 const CONFLICTS = `
   SELECT email, reason, max(at) AS at, (array_agg(reference ORDER BY at DESC))[1] AS reference, CAST(count(*) AS integer) AS times
-  FROM audit_events
+  FROM audit_events e
   WHERE organization_id = :organizationId AND connection_id IN (:fromId, :toId) AND at >= :startedAt
     AND action = 'login.failed' AND code = 'email_not_allowed'
+    AND NOT EXISTS (SELECT FROM audit_events later
+                    WHERE later.organization_id = e.organization_id AND later.connection_id = e.connection_id
+                      AND later.email = e.email AND later.action = 'login.succeeded' AND later.id > e.id)
   GROUP BY email, reason ORDER BY max(at) DESC LIMIT ${MOST_CONFLICTS}`;
 
 /** @throws Refusal if the organization has no cut-over */

@@ -20,7 +20,7 @@ import { returnToOf } from './login-routes.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
 import { isFromAnotherSite } from './request-facts.ts';
-import { answerStart, drawLot, startInBrowser } from './start-in-browser.ts';
+import { answerStart, beganElsewhere, drawLot, ELSEWHERE, startInBrowser } from './start-in-browser.ts';
 
 /** `GET /sso/{organization}` */
 export function startFromEntryLink(parts: HttpParts) {
@@ -29,7 +29,8 @@ export function startFromEntryLink(parts: HttpParts) {
     const exchange = { request, response };
     const hint = canonicalEmail(request.query['login_hint']);
     const returnTo = await returnToOf(parts, request.query['return_to']);
-    const fields = { return_to: returnTo, login_hint: hint?.address };
+    const isForeign = beganElsewhere(parts, request, request.query);
+    const fields = { return_to: returnTo, login_hint: hint?.address, ...(isForeign ? ELSEWHERE : {}) };
     const form = {
       method: 'get',
       action: `/sso/${encodeURIComponent(String(organization))}`,
@@ -44,7 +45,7 @@ export function startFromEntryLink(parts: HttpParts) {
         form,
         loginHint: hint?.address,
         returnTo,
-        isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
+        isFromAnotherSite: isForeign,
       });
     });
     answerStart(parts, exchange, started, form);
