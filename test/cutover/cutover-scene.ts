@@ -2,13 +2,15 @@
  * The stage for organizations in motion: one gateway, commands beside it, and two OpenID Providers that sign in whoever `login_hint`
  * names. Both call a person by the same subject (T-04). It must not know what a test moves where.
  */
+import type { KeyObject } from 'node:crypto';
 import { startEvilProvider, type EvilProvider } from '../attacks/evil-provider.ts';
 import { CommandLine, SECRET_KEY } from '../cli/command-line.ts';
 import { until } from '../database/embedded-members.ts';
 import { rsaKeyPair, startTestGateway, type TestGateway } from '../support/test-gateway.ts';
 import { Visitor } from '../tenants/visitor.ts';
 
-const keys = rsaKeyPair();
+/** What every custom JWT connection of the scene trusts, unless a test says otherwise. */
+export const keys = rsaKeyPair();
 
 /** What `cutover status --json` prints. */
 export interface Status {
@@ -34,6 +36,11 @@ export interface SignedIn {
   readonly connection: { readonly id: string };
 }
 
+interface JwtOptions {
+  readonly publicKey?: KeyObject;
+  readonly args?: readonly string[];
+}
+
 export interface CutoverScene {
   readonly gateway: TestGateway;
   readonly cli: CommandLine;
@@ -41,6 +48,8 @@ export interface CutoverScene {
   readonly next: EvilProvider;
   /** Adds a connection by command and returns its id. */
   add(slug: string, provider: EvilProvider): Promise<string>;
+  /** The same with a custom JWT connection, whose login page has this path. */
+  addJwt(slug: string, path: string, options?: JwtOptions): Promise<string>;
   /** Runs a command that must succeed, and waits until the gateway has heard of it. */
   run<Document = Record<string, unknown>>(...args: readonly string[]): Promise<Document>;
   /** Waits until the gateway has heard of whatever was done before. */
@@ -75,6 +84,14 @@ export async function openCutoverScene(): Promise<CutoverScene> {
       const provider = ['--discovery-url', issuer, '--client-id', 'gatehouse', '--client-secret-file', '-'];
       const args = ['connection', 'add', slug, 'oidc', ...provider];
       const { id } = await cli.json<{ id: string }>(args, { stdin: 'a client secret' });
+      await heard();
+      return id;
+    },
+    async addJwt(slug, path, { publicKey = keys.publicKey, args = [] } = {}) {
+      const login = ['--login-url', `http://127.0.0.1:1/${path}`, '--public-key-file', '-', ...args];
+      const { id } = await cli.json<{ id: string }>(['connection', 'add', slug, 'jwt-callback', ...login], {
+        stdin: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+      });
       await heard();
       return id;
     },
