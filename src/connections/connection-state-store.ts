@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { isTokenKind, TOKEN_KINDS } from './connection-kinds.ts';
 import { changedMeanwhile, changeEvent, touched, type ConnectionRow } from './connection-store.ts';
-import { routeFirst } from './route-store.ts';
+import { keepWhoeverIsLeft, routeFirst } from './route-store.ts';
 
 const STATUS_CHANGES = {
   active: { from: ['active', 'retiring', 'disabled'], action: 'connection.enabled', done: 'enabled' },
@@ -60,6 +60,7 @@ export async function activateConnection(
     const before = await lockConnection(db, connection);
     if (before.status !== 'draft') throw new Refusal(`The connection is no draft: it is ${before.status}.`);
     if (before.revision !== connection.revision) throw changedMeanwhile();
+    await keepWhoeverIsLeft(db, before.organization_id);
     const row = await writeStatus(db, before, 'active');
     await routeFirst(db, connection);
     await insertAuditEvent(db, { ...changeEvent('connection.activated', row, actor), reason: how });

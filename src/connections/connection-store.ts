@@ -10,7 +10,7 @@ import { Refusal } from '../errors.ts';
 import { rescheduleChecks } from '../sessions/followed-session-store.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { connectionKinds, isConnectionKind } from './connection-kinds.ts';
-import { routeFirst } from './route-store.ts';
+import { keepWhoeverIsLeft, routeFirst } from './route-store.ts';
 
 export interface ConnectionRow {
   readonly id: string;
@@ -61,6 +61,7 @@ export async function insertConnection(
     // Holds off another `add` for the same organization until this one is through.
     await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
     await requireApplications(db, connection);
+    await keepWhoeverIsLeft(db, connection.organizationId);
     const [row] = await db<ConnectionRow>('connections')
       .insert({
         id: connection.id,

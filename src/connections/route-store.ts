@@ -74,22 +74,35 @@ export async function listRoutes(
   );
 }
 
-/** Whether it is the one connection without routes where no connection is for everybody (choose-connection.ts). */
+/** Of an organization: the connections without routes, where no connection is for everybody. One alone is for whoever is left. */
+const WITHOUT_ROUTES = `
+  SELECT c.organization_id, c.id FROM connections c
+  WHERE c.organization_id = :organizationId AND c.status <> 'draft' AND NOT (c.kind = ANY (:tokenKinds))
+    AND NOT EXISTS (SELECT FROM connection_routes r WHERE r.connection_id = c.id)
+    AND NOT EXISTS (SELECT FROM connection_routes r JOIN connections o ON o.id = r.connection_id AND o.status <> 'draft'
+                    WHERE r.organization_id = c.organization_id AND r.kind = 'everybody')`;
+
+/** Whether whoever is left goes there, as choose-connection.ts has it. */
 export async function isForWhoeverIsLeft(
   database: Database,
   { id, organizationId }: Connection,
 ): Promise<boolean> {
-  const { rows } = await database.run((db) =>
-    db.raw<{ rows: { id: string }[] }>(
-      `SELECT c.id FROM connections c
-       WHERE c.organization_id = :organizationId AND c.status <> 'draft' AND NOT (c.kind = ANY (:tokenKinds))
-         AND NOT EXISTS (SELECT FROM connection_routes r WHERE r.connection_id = c.id)
-         AND NOT EXISTS (SELECT FROM connection_routes r JOIN connections o ON o.id = r.connection_id AND o.status <> 'draft'
-                         WHERE r.organization_id = :organizationId AND r.kind = 'everybody')`,
-      { organizationId, tokenKinds: [...TOKEN_KINDS] },
-    ),
-  );
+  const bindings = { organizationId, tokenKinds: [...TOKEN_KINDS] };
+  const { rows } = await database.run((db) => db.raw<{ rows: { id: string }[] }>(WITHOUT_ROUTES, bindings));
   return rows.length === 1 && rows[0]?.id === id;
+}
+
+/**
+ * Whoever is left goes on going where they went when another connection comes.
+ * @param db of the transaction that adds or activates the other one, before it does
+ */
+export async function keepWhoeverIsLeft(db: Knex, organizationId: string): Promise<void> {
+  await db.raw(
+    `WITH free AS (${WITHOUT_ROUTES})
+     INSERT INTO connection_routes (organization_id, kind, value, connection_id)
+     SELECT organization_id, 'everybody', '', id FROM free WHERE (SELECT count(*) FROM free) = 1`,
+    { organizationId, tokenKinds: [...TOKEN_KINDS] },
+  );
 }
 
 /**

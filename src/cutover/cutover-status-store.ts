@@ -9,9 +9,10 @@ interface CutoverCounts {
   readonly people: number;
   /** Of these: whom new sign-ins send to the new connection. */
   readonly routedToNew: number;
+  /** Addresses that are named, users or not yet. */
   readonly included: number;
   readonly excluded: number;
-  /** Of these: whom the new provider knows, and whom the old one does; many are known by both. */
+  /** Of the people: whom the new provider knows, and whom the old one does; many are known by both. */
   readonly knownByNew: number;
   readonly knownByOld: number;
   readonly knownByBoth: number;
@@ -76,8 +77,8 @@ const COUNTS = `
   SELECT CAST(count(*) AS integer) AS people,
     CAST(count(*) FILTER (WHERE CASE :state WHEN 'finished' THEN true WHEN 'rolled_back' THEN false
                                 ELSE coalesce(is_moved, lot / 4294967296.0 * 100 < :share) END) AS integer) AS "routedToNew",
-    CAST(count(*) FILTER (WHERE is_moved) AS integer) AS included,
-    CAST(count(*) FILTER (WHERE NOT is_moved) AS integer) AS excluded,
+    CAST((SELECT count(*) FROM cutover_people WHERE cutover_id = CAST(:id AS uuid) AND is_moved) AS integer) AS included,
+    CAST((SELECT count(*) FROM cutover_people WHERE cutover_id = CAST(:id AS uuid) AND NOT is_moved) AS integer) AS excluded,
     CAST(count(*) FILTER (WHERE by_new) AS integer) AS "knownByNew",
     CAST(count(*) FILTER (WHERE by_old) AS integer) AS "knownByOld",
     CAST(count(*) FILTER (WHERE by_new AND by_old) AS integer) AS "knownByBoth",

@@ -124,6 +124,15 @@ describe('routes', () => {
     expect(await entry(`?login_hint=${at('b')}`)).toBe('beta');
   });
 
+  it('whoever is left goes on going there when another connection comes', async () => {
+    await unroute('alpha', '--everybody');
+    await route('beta', '--domain', `b.${slug}.example`);
+    await expectWay(at('a'), 'alpha');
+    ids = { ...ids, gamma: await scene.addJwt(slug, 'gamma') };
+    await expectWay(at('a'), 'alpha');
+    expect(await who()).toMatchObject({ alpha: 'everybody', gamma: 'nobody' });
+  });
+
   it.each(['disable', 'retire'])(
     'nobody is sent where a connection was %sd, and nobody slips to a vaguer route',
     async (command) => {
