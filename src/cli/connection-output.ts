@@ -3,10 +3,14 @@ import { listAuditEvents } from '../audit/audit-store.ts';
 import type { Connection, ConnectionOf, TokenConnection } from '../connections/connection.ts';
 import { listConnectionTests } from '../connections/connection-test-store.ts';
 import { connectionKinds, isTokenConnection } from '../connections/connection-kinds.ts';
-import { describeRoutes, listRoutes, type RouteTarget } from '../connections/route-store.ts';
+import {
+  describeRoutes,
+  isForWhoeverIsLeft,
+  listRoutes,
+  type RouteTarget,
+} from '../connections/route-store.ts';
 import { readHealth } from '../connections/trouble-store.ts';
-import type { Cutover } from '../cutover/cutover.ts';
-import { findCutover } from '../cutover/cutover-store.ts';
+import { countCutoverPeople, findCutover } from '../cutover/cutover-store.ts';
 import type { Database } from '../database/database.ts';
 import { formatDuration } from '../duration.ts';
 import { listDomains } from '../organizations/domain-store.ts';
@@ -33,7 +37,6 @@ export async function connectionDocument(
 ): Promise<CommonDocument> {
   const organization = await findOrganization(database, connection.organizationId);
   const routes = await listRoutes(database, connection);
-  const cutover = await findCutover(database, connection.organizationId);
   const common = {
     id: connection.id,
     organization: organization?.slug ?? null,
@@ -41,7 +44,7 @@ export async function connectionDocument(
     status: connection.status,
     label: connection.label ?? null,
     routes: routesDocument(routes),
-    people: peopleOf(connection, routes, cutover),
+    people: await peopleOf(database, connection, routes),
     revision: connection.revision,
     created_at: connection.createdAt.toISOString(),
     health: await health(database, connection),
@@ -86,20 +89,34 @@ function routesDocument(routes: readonly RouteTarget[]) {
   };
 }
 
-function peopleOf(
+/** Who goes there, or showed a token for it. */
+async function peopleOf(
+  database: Database,
   connection: Connection,
   routes: readonly RouteTarget[],
-  cutover: Cutover | undefined,
-): string {
+): Promise<string> {
   if (isTokenConnection(connection)) return `tokens of ${connection.settings.applications.join(', ')}`;
   const words = routes.length === 0 ? [] : [describeRoutes(routes)];
-  if (cutover?.state === 'running' && cutover.fromId === connection.id)
-    words.push(`moving away (${cutover.share} %)`);
-  if (cutover?.state === 'running' && cutover.toId === connection.id)
-    words.push(`taking over (${cutover.share} %)`);
-  if (cutover?.state === 'finished' && cutover.fromId === connection.id) words.push('moved away');
-  if (cutover?.state === 'finished' && cutover.toId === connection.id) words.push('took over');
+  if (await isForWhoeverIsLeft(database, connection)) words.push('whoever is left');
+  const moving = await moveOf(database, connection);
+  if (moving !== undefined) words.push(moving);
   return words.length === 0 ? 'nobody' : words.join('; ');
+}
+
+/** Its part in a cut-over. */
+async function moveOf(database: Database, { id, organizationId }: Connection): Promise<string | undefined> {
+  const cutover = await findCutover(database, organizationId);
+  if (cutover === undefined || cutover.state === 'rolled_back') return undefined;
+  if (id !== cutover.fromId && id !== cutover.toId) return undefined;
+  const isOld = id === cutover.fromId;
+  if (cutover.state === 'finished') return isOld ? 'moved away' : 'took over';
+  const { included, excluded } = await countCutoverPeople(database, cutover);
+  const how = [
+    `${cutover.share} %`,
+    ...(included === 0 ? [] : [`${included} included`]),
+    ...(excluded === 0 ? [] : [`${excluded} excluded`]),
+  ];
+  return `${isOld ? 'moving away' : 'taking over'} (${how.join(', ')})`;
 }
 
 function oidcDocument(publicUrl: string, connection: ConnectionOf<'oidc'>): ConnectionDocument {
@@ -264,6 +281,8 @@ function describeConnection(document: ConnectionDocument, heading?: string): str
 function showMember(name: string, value: unknown): string {
   if (name === 'callback_url' && value === null) return 'add a verified domain first';
   if (name === 'tests') return showTests(value as TestsDocument);
+  if (name === 'people' && value === 'nobody')
+    return 'nobody; send people there (connection route), or move them step by step (cutover start)';
   if (name === 'health') return showHealth(value as HealthDocument);
   if ((name === 'last_failure' || name === 'last_success') && value !== null) {
     return Object.values(value as Readonly<Record<string, string | null>>).join('  ');

@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { isTokenKind, TOKEN_KINDS } from './connection-kinds.ts';
 import { changedMeanwhile, changeEvent, touched, type ConnectionRow } from './connection-store.ts';
-import { routeFirst } from './route-store.ts';
+import { keepWhoeverIsLeft, routeFirst } from './route-store.ts';
 
 const STATUS_CHANGES = {
   active: { from: ['active', 'retiring', 'disabled'], action: 'connection.enabled', done: 'enabled' },
@@ -26,6 +26,7 @@ export async function setConnectionStatus(
 ): Promise<void> {
   const { from, action, done } = STATUS_CHANGES[status];
   await database.transaction(async (db) => {
+    if (status === 'retiring') await requireNoCutover(db, connection);
     const before = await lockConnection(db, connection);
     if (!(from as readonly ConnectionStatus[]).includes(before.status)) {
       const nextStep = before.status === 'draft' ? 'connection activate' : 'connection enable';
@@ -59,6 +60,7 @@ export async function activateConnection(
     const before = await lockConnection(db, connection);
     if (before.status !== 'draft') throw new Refusal(`The connection is no draft: it is ${before.status}.`);
     if (before.revision !== connection.revision) throw changedMeanwhile();
+    await keepWhoeverIsLeft(db, before.organization_id);
     const row = await writeStatus(db, before, 'active');
     await routeFirst(db, connection);
     await insertAuditEvent(db, { ...changeEvent('connection.activated', row, actor), reason: how });
@@ -112,7 +114,6 @@ export async function deleteConnection(
   actor: string,
 ): Promise<void> {
   await database.transaction(async (db) => {
-    await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
     await requireNoCutover(db, connection);
     if (!mayBeLast) await requireNotLast(db, connection);
     await passRoutesOn(db, connection);
@@ -127,7 +128,9 @@ export async function deleteConnection(
   });
 }
 
+/** Holds off whoever would start one until this is through. */
 async function requireNoCutover(db: Knex, { id, organizationId }: Connection): Promise<void> {
+  await db('organizations').where({ id: organizationId }).forUpdate().select('id');
   const { rows } = await db.raw<{ rows: object[] }>(
     `SELECT FROM cutovers WHERE organization_id = :organizationId AND state = 'running'
        AND :id IN (from_connection_id, to_connection_id)`,

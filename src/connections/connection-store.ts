@@ -12,7 +12,7 @@ import { rescheduleChecks } from '../sessions/followed-session-store.ts';
 import { secretColumns, secretsFromColumns, type SealedSecret } from './client-secret.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { connectionKinds, isConnectionKind } from './connection-kinds.ts';
-import { routeFirst } from './route-store.ts';
+import { keepWhoeverIsLeft, routeFirst } from './route-store.ts';
 
 export interface ConnectionRow {
   readonly id: string;
@@ -65,6 +65,7 @@ export async function insertConnection(
     await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
     await lockHome(db, connection.organizationId);
     await requireApplications(db, connection);
+    await keepWhoeverIsLeft(db, connection.organizationId);
     const [row] = await db<ConnectionRow>('connections')
       .insert({
         id: connection.id,

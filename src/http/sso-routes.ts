@@ -22,7 +22,7 @@ import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
 import { isFromAnotherSite } from './request-facts.ts';
 import { adoptedReturnTo, sendVisitorHome } from './send-home.ts';
-import { answerStart, drawLot, startInBrowser } from './start-in-browser.ts';
+import { answerStart, beganElsewhere, drawLot, ELSEWHERE, startInBrowser } from './start-in-browser.ts';
 
 /** `GET /sso/{organization}` */
 export function startFromEntryLink(parts: HttpParts) {
@@ -33,7 +33,8 @@ export function startFromEntryLink(parts: HttpParts) {
     const hint = canonicalEmail(request.query['login_hint']);
     const asked = await returnToOf(parts, request.query['return_to']);
     const returnTo = await adoptedReturnTo(parts, request, asked);
-    const fields = { return_to: returnTo, login_hint: hint?.address };
+    const isForeign = beganElsewhere(parts, request, request.query);
+    const fields = { return_to: returnTo, login_hint: hint?.address, ...(isForeign ? ELSEWHERE : {}) };
     const form = {
       method: 'get',
       action: `/sso/${encodeURIComponent(organization)}`,
@@ -48,7 +49,7 @@ export function startFromEntryLink(parts: HttpParts) {
         form,
         loginHint: hint?.address,
         returnTo,
-        isFromAnotherSite: isFromAnotherSite(request, parts.config),
+        isFromAnotherSite: isForeign,
       });
     });
     answerStart(parts, exchange, started, form);

@@ -29,9 +29,10 @@ export interface AdmissionQuestion extends UserPolicy {
 const TOKEN_KIND_LIST = TOKEN_KINDS.map((kind) => `'${kind}'`).join(', ');
 
 /**
- * `ranks`: how precisely a route of a connection speaks of the address. A connection vouches for an address if none is more
- * precise, or if it is one of a cut-over's and the other one does. `elsewhere`: where else the user is known, and whether that lets
- * this connection know the same person, too: a cut-over does by its rule, and a choice that both are part of.
+ * `ranks`: how precisely a route of a connection speaks of the address; the new connection of a cut-over stands in for the old one,
+ * and never the other way round. A connection vouches for an address if none is more precise. `elsewhere`: where else the user is
+ * known, and whether that lets this connection know the same person, too: a choice does that both are part of, and a cut-over does
+ * by its rule.
  */
 export const ADMISSION = `
   facts AS MATERIALIZED (
@@ -62,27 +63,39 @@ export const ADMISSION = `
     FROM cutovers x
     WHERE x.organization_id = :organizationId AND CAST(:connectionId AS uuid) IN (x.from_connection_id, x.to_connection_id)
   ),
-  ranks AS MATERIALIZED (
-    SELECT r.connection_id, max(CASE r.kind WHEN 'address' THEN 3 WHEN 'domain' THEN 2 ELSE 1 END) AS rank
+  routed AS MATERIALIZED (
+    SELECT r.connection_id, CASE r.kind WHEN 'address' THEN 3 WHEN 'domain' THEN 2 ELSE 1 END AS rank
     FROM connection_routes r JOIN connections c ON c.id = r.connection_id AND c.status <> 'draft'
     WHERE r.organization_id = :organizationId
       AND (r.kind = 'everybody' OR (r.kind = 'domain' AND r.value = :domain) OR (r.kind = 'address' AND r.value = :email))
-    GROUP BY r.connection_id
+  ),
+  ranks AS MATERIALIZED (
+    SELECT connection_id, max(rank) AS rank, max(own_rank) AS own_rank
+    FROM (
+      SELECT connection_id, rank, rank AS own_rank FROM routed
+      UNION ALL
+      SELECT x.to_connection_id, routed.rank, NULL
+      FROM routed JOIN cutovers x ON x.organization_id = :organizationId AND x.from_connection_id = routed.connection_id
+    ) AS either
+    GROUP BY connection_id
+  ),
+  mine AS MATERIALIZED (
+    SELECT max(rank) AS rank, max(own_rank) AS own_rank FROM ranks WHERE connection_id = CAST(:connectionId AS uuid)
   ),
   vouching AS MATERIALIZED (
-    SELECT FROM (SELECT CAST(:connectionId AS uuid) AS id UNION ALL SELECT other_id FROM pair) AS either
-    WHERE coalesce((SELECT rank FROM ranks WHERE connection_id = either.id),
-                   CASE WHEN EXISTS (SELECT FROM connection_routes r WHERE r.connection_id = either.id) THEN -1 ELSE 0 END)
+    SELECT FROM mine
+    WHERE coalesce(rank, CASE WHEN EXISTS (SELECT FROM connection_routes r WHERE r.connection_id = :connectionId) THEN -1 ELSE 0 END)
           >= coalesce((SELECT max(rank) FROM ranks), 0)
   ),
   elsewhere AS MATERIALIZED (
-    SELECT EXISTS (SELECT FROM pair WHERE pair.other_id = i.connection_id AND (
-                     NOT pair.is_to OR pair.relink = 'domain' OR EXISTS (
-                       SELECT FROM cutover_people p WHERE p.cutover_id = pair.id AND p.email = :email AND p.is_moved)))
-           OR coalesce((SELECT rank FROM ranks WHERE connection_id = i.connection_id)
-                       = (SELECT rank FROM ranks WHERE connection_id = CAST(:connectionId AS uuid)), false) AS may_link
-    FROM named JOIN identities i ON i.organization_id = :organizationId AND i.user_id = named.id
+    SELECT coalesce(ranks.rank = mine.own_rank, false)
+           OR EXISTS (SELECT FROM pair WHERE (pair.other_id = i.connection_id OR ranks.rank = mine.rank) AND (
+                        NOT pair.is_to OR pair.relink = 'domain' OR EXISTS (
+                          SELECT FROM cutover_people p WHERE p.cutover_id = pair.id AND p.email = :email AND p.is_moved))) AS may_link
+    FROM mine CROSS JOIN named
+    JOIN identities i ON i.organization_id = :organizationId AND i.user_id = named.id
     JOIN connections c ON c.id = i.connection_id AND c.kind NOT IN (${TOKEN_KIND_LIST})
+    LEFT JOIN ranks ON ranks.connection_id = i.connection_id
     WHERE i.connection_id <> :connectionId
   ),
   admission AS MATERIALIZED (

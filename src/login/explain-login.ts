@@ -154,7 +154,7 @@ const ROUTED_BY: Readonly<Record<RouteDecision['by'], string>> = {
 /** Why the person goes where they go, or nowhere. */
 function explainDecision(
   { organization, connections: all, cutover }: DirectoryEntry,
-  { by, routed, cutover: move, connections }: RouteDecision,
+  { by, routed, cutover: move, meant, connections }: RouteDecision,
 ): readonly string[] {
   if (routed.length === 0) {
     const ways = all.filter(isRedirectConnection).filter(({ status }) => status !== 'draft');
@@ -171,10 +171,11 @@ function explainDecision(
     const [target] = connections.length === 1 ? [named(first)] : ['one of them'];
     return [...steps, `The person is sent to ${target} to sign in.`];
   }
-  const states = routed.map(({ id, status }) =>
-    status === 'active' ? '' : `It is ${status}. Enable it: connection enable ${id}`,
+  const isBack = move?.isMoved === true ? `, or go back: cutover rollback ${organization.slug}` : '';
+  const states = meant.map(
+    (one) => `${named(one)} is ${one.status}. Enable it: connection enable ${one.id}${isBack}`,
   );
-  return [...steps, ...states.filter((state) => state !== '')];
+  return [...steps, ...states];
 }
 
 const MOVES: Readonly<Record<MoveReason, (share: number, isMoved: boolean) => string>> = {

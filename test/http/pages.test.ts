@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { describe, it, expect } from '@jest/globals';
 import { renderBreakGlassPage } from '../../src/http/pages/break-glass-page.ts';
+import { renderChoicePage } from '../../src/http/pages/choice-page.ts';
 import { renderConfirmPage } from '../../src/http/pages/confirm-page.ts';
 import { renderConnectionTestPage } from '../../src/http/pages/connection-test-page.ts';
 import { renderDeviceApprovalPage } from '../../src/http/pages/device-approval-page.ts';
@@ -65,6 +66,16 @@ const pages = {
         { label: value, href: '/login' },
         { label: value, href: '/"><b>' },
       ],
+    }),
+  choice: (value: string) =>
+    renderChoicePage({
+      brand: named(value),
+      organization: value,
+      connections: [
+        { id: value, label: value },
+        { id: `${value}x`, label: `${value}x` },
+      ],
+      form: { method: 'post', action: '/login', fields: { email: value, return_to: undefined } },
     }),
   confirm: (value: string) =>
     renderConfirmPage({
@@ -299,6 +310,29 @@ describe('the login page', () => {
   it('has the colour of danger for a problem alone, not for a notice', () => {
     const rules = [...renderLoginPage({ brand }).matchAll(/([^{}]*)\{[^{}]*[^-]color: var\(--danger\)/g)];
     expect(rules.map(([, selector]) => selector?.trim())).toEqual(['.problem .sentence']);
+  });
+});
+
+describe('the choice page', () => {
+  it('is a form with a button for each connection, which carries on what was given and nothing else', () => {
+    const page = renderChoicePage({
+      brand,
+      organization: 'Acme & Sons',
+      connections: [
+        { id: 'one', label: 'Head office' },
+        { id: 'two', label: 'Works' },
+      ],
+      form: {
+        method: 'get',
+        action: '/sso/acme',
+        fields: { return_to: '/app?a=1&b=2', login_hint: undefined },
+      },
+    });
+    expect(page).toContain('<form class="actions" method="get" action="/sso/acme">');
+    expect(page).toContain('<input type="hidden" name="return_to" value="/app?a=1&amp;b=2" />');
+    expect(page).not.toContain('login_hint');
+    expect(page).toMatch(/name="connection" value="one">\s*<bdi>Head office<\/bdi>/);
+    expect(page.match(/<button[^>]*type="submit"/g)).toHaveLength(2);
   });
 });
 
