@@ -29,7 +29,7 @@ export const ELSEWHERE = { began: 'elsewhere' } as const;
 
 /** Whether another site made the browser start this, perhaps before a choice. */
 export function beganElsewhere(
-  { config }: HttpParts,
+  parts: HttpParts,
   request: Request,
   fields: Readonly<Record<string, unknown>>,
 ): boolean {
