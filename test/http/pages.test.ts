@@ -29,12 +29,7 @@ const pages = {
   login: (value: string) =>
     renderLoginPage({ brand: named(value), email: value, returnTo: value, notice: 'signed-out' }),
   'login with a problem': (value: string) =>
-    renderLoginPage({
-      brand: named(value),
-      email: value,
-      returnTo: value,
-      problem: problemIn(value),
-    }),
+    renderLoginPage({ brand: named(value), email: value, returnTo: value, problem: problemIn(value) }),
   home: (value: string) =>
     renderHomePage({
       brand: named(value),
@@ -84,11 +79,7 @@ const pages = {
     }),
   device: (value: string) => renderDevicePage({ brand: named(value), userCode: value }),
   'device with a problem': (value: string) =>
-    renderDevicePage({
-      brand: named(value),
-      userCode: value,
-      problem: problemIn(value),
-    }),
+    renderDevicePage({ brand: named(value), userCode: value, problem: problemIn(value) }),
   'device approval': (value: string) =>
     renderDeviceApprovalPage({
       brand: named(value),
