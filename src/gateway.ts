@@ -8,11 +8,13 @@ import { insertAuditEvent } from './audit/audit-store.ts';
 import { failureTally, type FailureTally } from './audit/failure-tally.ts';
 import type { Config } from './config.ts';
 import { openConnectors } from './connections/open-connectors.ts';
-import { reportTroubles } from './connections/report-troubles.ts';
+import { writeSecretVerdict, type SeenVerdict } from './connections/refused-secret-store.ts';
 import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { migrate, pendingMigrations } from './database/migrator.ts';
 import { Refusal } from './errors.ts';
+import type { ExpiringThing } from './expiry/expiring-thing.ts';
+import { startErrands } from './errands.ts';
 import { createListener } from './http/listener.ts';
 import { openMetrics } from './http/metrics.ts';
 import { metricsListener } from './http/metrics-routes.ts';
@@ -25,12 +27,10 @@ import { openHostDirectory } from './hosts/host-directory.ts';
 import { verifiedMemory } from './hosts/verified-memory.ts';
 import { describeError, openLog, type Logger } from './log.ts';
 import { openDirectory } from './login/directory.ts';
-import { followProviders } from './login/follow-providers.ts';
 import { guardedFetch } from './outbound/guarded-fetch.ts';
 import { openClientDirectory } from './provider/client-directory.ts';
 import { currentProvider } from './provider/current-provider.ts';
 import { gatewayTokens } from './provider/gateway-tokens.ts';
-import { startLogoutNotices } from './provider/logout-notices.ts';
 import { openSecretBox } from './secret-box.ts';
 
 /** Browsers at hosts whose sign-in is held in memory: about 2 KB each. */
@@ -105,10 +105,11 @@ async function serve(
   });
   const parts = openParts(config, { database, feed }, surroundings);
   const errands = startErrands(parts);
-  const servers = await openServers(config, parts);
+  const servers = await openServers(config, parts, () => errands.expiry.things());
   const close = async () => {
-    await Promise.all([servers.stop(), errands.following.close()]);
-    await Promise.all([errands.notices.close(), errands.troubles.close()]);
+    const { following, domains, expiry, notices, troubles } = errands;
+    await Promise.all([servers.stop(), following.close(), domains.close(), expiry.close()]);
+    await Promise.all([notices.close(), troubles.close()]);
     await parts.tally.close();
     await feed.close();
   };
@@ -129,45 +130,10 @@ async function serve(
   }
 }
 
-/** What is done without being asked. */
-function startErrands({ database, feed, log, provider, login }: HttpParts) {
-  return {
-    notices: startLogoutNotices({
-      database,
-      feed,
-      provider,
-      onFault: (error) => {
-        log.warn({ error: describeError(error) }, 'applications cannot be told of ended sessions now');
-      },
-    }),
-    following: followProviders(login, (error, session) => {
-      log.warn(
-        { error: describeError(error), ...session },
-        'whether a provider stands by a session is unknown',
-      );
-    }),
-    troubles: reportTroubles({
-      database,
-      lines: () => login.connectors.lines(),
-      now: login.now,
-      onChange: (connectionId, reason) => {
-        if (reason === undefined) log.info({ connectionId }, 'a provider answers again, or is asked no more');
-        else log.warn({ connectionId, reason }, 'a provider is in trouble and is left alone for a while');
-      },
-      onFault: (error) => {
-        log.warn(
-          { error: describeError(error) },
-          'which providers are in trouble cannot be written down now',
-        );
-      },
-    }),
-  };
-}
-
 /** The server, and another one for metrics where they have a port of their own. */
-async function openServers(config: Config, parts: HttpParts) {
-  const { connectors } = parts.login;
-  const all = config.metrics === 'off' ? undefined : await openMetrics(() => connectors.lines());
+async function openServers(config: Config, parts: HttpParts, expiring: () => readonly ExpiringThing[]) {
+  const lines = () => parts.login.connectors.lines();
+  const all = config.metrics === 'off' ? undefined : await openMetrics({ lines, expiring });
   const metrics = config.metrics === 'main port' ? all : undefined;
   const main = gracefulServer((isStopping) => createListener({ ...parts, isStopping, metrics }));
   const own =
@@ -237,13 +203,32 @@ function openParts(
       ...config,
       database,
       directory: openDirectory(database, feed),
-      connectors: openConnectors(secrets, { fetch, allowPrivateNetworks, publicUrl, now }),
+      connectors: openConnectors(
+        secrets,
+        { fetch, allowPrivateNetworks, publicUrl, now },
+        noteSecrets(database, log),
+      ),
       secrets,
       underWay: new Set<string>(),
       now,
     },
   };
   return parts;
+}
+
+/** A client secret that a provider refuses is somebody's work before the other one is over as well. */
+function noteSecrets(database: Database, log: Logger) {
+  return async (seen: SeenVerdict): Promise<void> => {
+    const { connectionId, secretId, verdict } = seen;
+    if (verdict === 'refused') log.warn({ connectionId, secretId }, 'a provider refuses a client secret');
+    try {
+      await writeSecretVerdict(database, seen);
+    } catch (error) {
+      const facts = { connectionId, secretId, error: describeError(error) };
+      log.warn(facts, 'what a provider says of a client secret cannot be written down now');
+      throw error;
+    }
+  };
 }
 
 /** Says a thing again only after an hour: a proxy that is set up wrongly asks with every request. */

@@ -5,6 +5,7 @@ import { isFollowInterval } from '../connections/oidc/settings.ts';
 import type { Mapping, OpaqueTokenSettings } from '../connections/opaque-token/settings.ts';
 import type { TokenPlace } from '../connections/opaque-token/verify-request.ts';
 import { parseDuration } from '../duration.ts';
+import { parseDate } from '../parse-date.ts';
 
 type Requirements = OpaqueTokenSettings['require'];
 
@@ -12,6 +13,7 @@ export interface ConnectionOptions {
   readonly discoveryUrl?: string;
   readonly clientId?: string;
   readonly clientSecretFile?: string;
+  readonly clientSecretExpires?: Date | 'never';
   readonly scope?: string;
   readonly emailClaim?: string;
   readonly clientAuth?: 'client_secret_basic' | 'client_secret_post';
@@ -47,7 +49,7 @@ const OPTIONS_OF_KIND = {
     required: ['discoveryUrl', 'clientId', 'clientSecretFile'],
     optional: [
       ...['scope', 'emailClaim', 'clientAuth', 'logoutReturns', 'maxAge', 'requireAcr', 'requireAmr'],
-      ...['followProvider', 'followConsent'],
+      ...['followProvider', 'followConsent', 'clientSecretExpires'],
     ],
   },
   'jwt-callback': { required: ['loginUrl', 'publicKeyFile'], optional: ['issuer', 'audience'] },
@@ -79,6 +81,11 @@ function withRedirectOptions(command: Command): Command {
     .option('--discovery-url <url>', 'oidc: the issuer, or the URL of its discovery document')
     .option('--client-id <id>', 'oidc: as the provider gave it')
     .option('--client-secret-file <file>', 'oidc: a file that holds the secret, or - for standard input')
+    .option(
+      '--client-secret-expires <date>',
+      'oidc: until when the provider takes the secret, such as 2027-06-30; never takes it back',
+      expiryDate,
+    )
     .option('--scope <scopes>', 'oidc: default "openid email profile"')
     .option('--email-claim <name>', 'oidc: claim that holds the address, default "email"')
     .addOption(
@@ -182,6 +189,16 @@ export function optionFault(
   return missing.length === 0
     ? undefined
     : `a connection of the kind ${kind} needs ${missing.map(flag).join(', ')}`;
+}
+
+export function expiryDate(text: string): Date | 'never' {
+  const date = text === 'never' ? text : parseDate(text);
+  if (date === undefined) {
+    throw new InvalidArgumentError(
+      'a date is expected, such as 2027-06-30 or 2027-06-30T12:00:00Z, or never',
+    );
+  }
+  return date;
 }
 
 function wholeSeconds(text: string): number {

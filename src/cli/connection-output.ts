@@ -1,6 +1,7 @@
 /** A connection as commands print it: what is stored, without a secret, and the addresses that its customer needs. */
 import { listAuditEvents } from '../audit/audit-store.ts';
 import type { Connection, ConnectionOf, TokenConnection } from '../connections/connection.ts';
+import { listConnectionTests } from '../connections/connection-test-store.ts';
 import { connectionKinds, isTokenConnection } from '../connections/connection-kinds.ts';
 import {
   describeRoutes,
@@ -12,9 +13,11 @@ import { readHealth } from '../connections/trouble-store.ts';
 import { countCutoverPeople, findCutover } from '../cutover/cutover-store.ts';
 import type { Database } from '../database/database.ts';
 import { formatDuration } from '../duration.ts';
-import { findOrganization, listDomains } from '../organizations/organization-store.ts';
+import { listDomains } from '../organizations/domain-store.ts';
+import { findOrganization } from '../organizations/organization-store.ts';
 import { openSecretBox } from '../secret-box.ts';
 import type { RegistrationParts } from '../connections/register-connection.ts';
+import { secretDocuments, showSecrets, type SecretDocument } from './client-secret-output.ts';
 import { print, table, type CommandContext } from './terminal.ts';
 
 type ConnectionDocument = Readonly<Record<string, unknown>>;
@@ -45,13 +48,19 @@ export async function connectionDocument(
     revision: connection.revision,
     created_at: connection.createdAt.toISOString(),
     health: await health(database, connection),
+    tests: await testsDocument(database, connection),
     last_success: await lastSuccess(database, connection),
     last_failure: await lastFailure(database, connection),
   };
   const entryUrl = organization === undefined ? null : `${config.publicUrl}/sso/${organization.slug}`;
   switch (connection.kind) {
     case 'oidc':
-      return { ...common, entry_url: entryUrl, ...oidcDocument(config.publicUrl, connection) };
+      return {
+        ...common,
+        client_secrets: await secretDocuments(database, connection),
+        entry_url: entryUrl,
+        ...oidcDocument(config.publicUrl, connection),
+      };
     case 'jwt-callback': {
       const domains = await listDomains(database, connection.organizationId);
       const urls = domains
@@ -184,6 +193,36 @@ async function health(database: Database, connection: Connection): Promise<Healt
   return { state, since: since?.toISOString() ?? null, reason: reason ?? null, nodes };
 }
 
+/** The newest test of each sort; one of an older state of the connection counts no longer. */
+async function testsDocument(database: Database, connection: Connection): Promise<TestsDocument> {
+  const tests = await listConnectionTests(database, connection);
+  const documentOf = (kind: string) => {
+    const test = tests.find((one) => one.kind === kind);
+    if (test === undefined) return null;
+    const { passed, reason = null, at, isCurrent } = test;
+    return { passed, reason, at: at.toISOString(), current: isCurrent };
+  };
+  return { checks: documentOf('checks'), sign_in: documentOf('sign_in') };
+}
+
+interface TestDocument {
+  readonly passed: boolean;
+  readonly reason: string | null;
+  readonly at: string;
+  readonly current: boolean;
+}
+
+type TestsDocument = Readonly<Record<'checks' | 'sign_in', TestDocument | null>>;
+
+function showTests({ checks, sign_in: signIn }: TestsDocument): string {
+  const words = (name: string, test: TestDocument | null) => {
+    if (test === null) return `${name}: never`;
+    const verdict = test.passed ? 'passed' : `failed (${test.reason ?? '-'})`;
+    return `${name}: ${verdict} ${test.at}${test.current ? '' : ', before its last change'}`;
+  };
+  return `${words('sign-in', signIn)}; ${words('checks', checks)}`;
+}
+
 interface HealthDocument {
   readonly state: string;
   readonly since: string | null;
@@ -241,12 +280,14 @@ function describeConnection(document: ConnectionDocument, heading?: string): str
 
 function showMember(name: string, value: unknown): string {
   if (name === 'callback_url' && value === null) return 'add a verified domain first';
+  if (name === 'tests') return showTests(value as TestsDocument);
   if (name === 'people' && value === 'nobody')
     return 'nobody; send people there (connection route), or move them step by step (cutover start)';
   if (name === 'health') return showHealth(value as HealthDocument);
   if ((name === 'last_failure' || name === 'last_success') && value !== null) {
     return Object.values(value as Readonly<Record<string, string | null>>).join('  ');
   }
+  if (name === 'client_secrets') return showSecrets(value as readonly SecretDocument[]);
   if (name === 'keys') return (value as readonly { id: string }[]).map(({ id }) => id).join(', ');
   if (name === 'map' || name === 'require') {
     const pairs = Object.entries(value as Readonly<Record<string, unknown>>);

@@ -60,7 +60,8 @@ export async function updateByOptions(
       const clientSecret =
         clientSecretFile === undefined ? undefined : await readSecret(terminal, clientSecretFile);
       const given = { discoveryUrl, clientId, scope, emailClaim, clientAuth, ...demandsOf(options) };
-      return updateOidcConnection(parts, current, { ...withoutUndefined(given), label, clientSecret });
+      const secret = { clientSecret, secretExpiresAt: options.clientSecretExpires };
+      return updateOidcConnection(parts, current, { ...withoutUndefined(given), ...secret, label });
     }
     case 'jwt-callback': {
       const { loginUrl, issuer, audience, publicKeyFile } = options;
@@ -80,8 +81,11 @@ export async function updateByOptions(
 
 async function oidcRegistration(terminal: Terminal, options: ConnectionOptions) {
   const { discoveryUrl = '', clientId = '', clientSecretFile = '-', scope, emailClaim, clientAuth } = options;
+  const { clientSecretExpires: expires } = options;
   const clientSecret = await readSecret(terminal, clientSecretFile);
-  return { discoveryUrl, clientId, clientSecret, scope, emailClaim, clientAuth, ...demandsOf(options) };
+  const secretExpiresAt = expires === 'never' ? undefined : expires;
+  const given = { discoveryUrl, clientId, clientSecret, secretExpiresAt, scope, emailClaim, clientAuth };
+  return { ...given, ...demandsOf(options) };
 }
 
 function demandsOf(options: ConnectionOptions) {

@@ -1,14 +1,21 @@
 /** `connection`: how an organization's people prove who they are. The rules are register-connection.ts; here is their face. */
 import { Argument, type Command } from 'commander';
 import type { Connection } from '../connections/connection.ts';
-import { deleteConnection, setConnectionStatus } from '../connections/connection-state-store.ts';
+import {
+  deleteConnection,
+  flushConnection,
+  setConnectionStatus,
+} from '../connections/connection-state-store.ts';
 import { listConnections, requireConnection } from '../connections/connection-store.ts';
+import { requireLivesHere } from '../organizations/home-region.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { keyCommands } from './connection-keys.ts';
+import { testCommands } from './connection-test.ts';
 import { KINDS, optionFault, withKindOptions, type ConnectionOptions } from './connection-options.ts';
 import { connectionDocument, printConnection } from './connection-output.ts';
 import { addByOptions, updateByOptions } from './connection-registrations.ts';
 import { routeCommands } from './connection-routes.ts';
+import { secretCommands } from './connection-secrets.ts';
 import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
 
 export function connectionCommands(program: Command, terminal: Terminal): void {
@@ -16,9 +23,11 @@ export function connectionCommands(program: Command, terminal: Terminal): void {
   addCommand(connection, terminal);
   updateCommand(connection, terminal);
   keyCommands(connection, terminal);
+  secretCommands(connection, terminal);
   lookCommands(connection, terminal);
   switchCommands(connection, terminal);
   routeCommands(connection, terminal);
+  testCommands(connection, terminal);
 }
 
 function addCommand(connection: Command, terminal: Terminal): void {
@@ -34,6 +43,7 @@ function addCommand(connection: Command, terminal: Terminal): void {
     if (fault !== undefined) command.error(`error: ${fault}`, { exitCode: 2 });
     return withDatabase(terminal, options, async (context) => {
       const organization = await requireOrganization(context.database, slug);
+      requireLivesHere(organization);
       const added = await addByOptions(context, organization, { kind, options });
       await printConnection(context, added, 'Give the customer:');
     });
@@ -118,6 +128,20 @@ function switchCommands(connection: Command, terminal: Terminal): void {
         }),
       );
   }
+  connection
+    .command('flush')
+    .argument('<id>')
+    .option('--json', 'print JSON')
+    .description(
+      "forget the provider's keys and what it said about itself, on every node, at once; sign-ins under way go on",
+    )
+    .action((id: string, options: { json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        const current = await requireConnection(context.database, id);
+        await flushConnection(context.database, current, context.actor);
+        await printConnection(context, await requireConnection(context.database, id));
+      }),
+    );
   connection
     .command('remove')
     .argument('<id>')

@@ -11,8 +11,10 @@ import { describeError } from '../log.ts';
 import { applicationCommands } from './app.ts';
 import { hostCommands } from './host.ts';
 import { auditCommands } from './audit.ts';
+import { breakGlassCommand } from './break-glass.ts';
 import { connectionCommands } from './connection.ts';
 import { cutoverCommands } from './cutover.ts';
+import { doctorCommand } from './doctor.ts';
 import { domainCommands } from './domain.ts';
 import { explainCommand } from './explain.ts';
 import { signingKeyCommands } from './keys.ts';
@@ -66,6 +68,7 @@ export async function runProgram(
     domainCommands,
     connectionCommands,
     cutoverCommands,
+    breakGlassCommand,
     userCommands,
     applicationCommands,
     hostCommands,
@@ -73,6 +76,7 @@ export async function runProgram(
     sessionCommands,
     explainCommand,
     auditCommands,
+    doctorCommand,
   ]) {
     addCommands(program, terminal);
   }

@@ -11,6 +11,7 @@ import { readConfig, type Config } from '../config.ts';
 import { openDatabase, type Database } from '../database/database.ts';
 import { migrate, pendingMigrations } from '../database/migrator.ts';
 import { Refusal } from '../errors.ts';
+import { chmodOf, exposure } from '../exposed-file.ts';
 
 /** The world a command runs in; a test hands in another. */
 export interface Terminal {
@@ -141,14 +142,24 @@ export function requireFileName(file: string): void {
   }
 }
 
-/** A secret from a file or standard input, without the line break that editors and `echo` add. */
+/**
+ * A secret from a file or standard input, without the line break that editors and `echo` add. A file that others can read is taken,
+ * with a warning.
+ */
 export async function readSecret(terminal: Terminal, file: string): Promise<string> {
   if (file === '-' && terminal.stdin.isTTY === true)
     terminal.stderr.write('Type or paste the secret, then Ctrl-D:\n');
   const secret = (await readInput(terminal, file)).replace(/\r?\n$/, '');
+  const readers = file === '-' ? undefined : await exposure(file);
   if (secret === '' || secret.length > 4_096 || /\p{Cc}/u.test(secret)) {
     throw new Refusal(
       `${file === '-' ? 'Standard input' : file} does not hold a secret: one line of text is expected.`,
+    );
+  }
+  if (readers !== undefined) {
+    const who = readers === 'group' ? 'Its group' : 'Everybody on this machine';
+    terminal.stderr.write(
+      `${who} can read ${showable(file)}. Keep it to yourself: ${chmodOf(showable(file))}\n`,
     );
   }
   return secret;

@@ -67,6 +67,19 @@ export async function activateConnection(
   });
 }
 
+/** Lets every node open the connection anew, with nothing that it knew of the provider. Sign-ins under way go on. */
+export async function flushConnection(
+  database: Database,
+  connection: Connection,
+  actor: string,
+): Promise<void> {
+  await database.transaction(async (db) => {
+    const before = await lockConnection(db, connection);
+    const row = await writeStatus(db, before, before.status);
+    await insertAuditEvent(db, changeEvent('connection.flushed', row, actor));
+  });
+}
+
 async function lockConnection(db: Knex, { id, organizationId }: Connection): Promise<ConnectionRow> {
   const row = await db<ConnectionRow>('connections')
     .where({ id, organization_id: organizationId })

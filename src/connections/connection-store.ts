@@ -7,7 +7,9 @@ import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { AuditAction } from '../audit/audit-event.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
+import { lockHome } from '../organizations/home-region-store.ts';
 import { rescheduleChecks } from '../sessions/followed-session-store.ts';
+import { secretColumns, secretsFromColumns, type SealedSecret } from './client-secret.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { connectionKinds, isConnectionKind } from './connection-kinds.ts';
 import { keepWhoeverIsLeft, routeFirst } from './route-store.ts';
@@ -20,6 +22,7 @@ export interface ConnectionRow {
   readonly label: string | null;
   readonly settings: unknown;
   readonly sealed_secret: string | null;
+  readonly client_secrets: unknown;
   readonly revision: number;
   readonly login_revision: number;
   readonly created_at: Date | string;
@@ -36,7 +39,7 @@ export function connectionFromRow(row: ConnectionRow): Connection {
     status: row.status,
     label: row.label ?? undefined,
     settings: connectionKinds[row.kind].settings.parse(row.settings),
-    sealedSecret: row.sealed_secret ?? undefined,
+    sealedSecrets: secretsFromColumns(row),
     revision: row.revision,
     loginRevision: row.login_revision,
     createdAt: new Date(row.created_at),
@@ -45,7 +48,7 @@ export function connectionFromRow(row: ConnectionRow): Connection {
 
 export type NewConnection = Pick<
   Connection,
-  'id' | 'organizationId' | 'kind' | 'settings' | 'sealedSecret'
+  'id' | 'organizationId' | 'kind' | 'settings' | 'sealedSecrets'
 > & {
   readonly status: 'draft' | 'active';
   readonly label: string | undefined;
@@ -60,6 +63,7 @@ export async function insertConnection(
   return database.transaction(async (db) => {
     // Holds off another `add` for the same organization until this one is through.
     await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
+    await lockHome(db, connection.organizationId);
     await requireApplications(db, connection);
     await keepWhoeverIsLeft(db, connection.organizationId);
     const [row] = await db<ConnectionRow>('connections')
@@ -70,7 +74,7 @@ export async function insertConnection(
         status: connection.status,
         label: connection.label ?? null,
         settings: JSON.stringify(connection.settings),
-        sealed_secret: connection.sealedSecret ?? null,
+        ...secretColumns(connection.sealedSecrets),
       })
       .returning('*');
     if (row === undefined) throw new Error('INSERT returned no row');
@@ -145,12 +149,14 @@ export async function requireConnection(database: Database, id: string): Promise
 }
 
 export interface ConnectionChange {
-  readonly action: 'connection.updated' | 'connection.key_added' | 'connection.key_removed';
+  readonly action: 'connection.updated' | `connection.${'key' | 'secret'}_${'added' | 'removed'}`;
   readonly settings: Connection['settings'];
   /** Undefined: as it was; empty: none any more. */
   readonly label?: string | undefined;
   /** Undefined: as it was. */
-  readonly sealedSecret?: string | undefined;
+  readonly sealedSecrets?: readonly SealedSecret[] | undefined;
+  /** What it was about, for the audit trail. */
+  readonly reason?: string | undefined;
   /** Whether sign-ins that are under way may still finish. */
   readonly endsLogins: boolean;
   /** How often the provider is asked of its sessions from now on, in seconds; 0: no longer; undefined: as it was. */
@@ -176,13 +182,13 @@ export async function updateConnection(
         revision: connection.revision + 1,
         ...(change.endsLogins ? { login_revision: connection.revision + 1 } : {}),
         ...(change.label === undefined ? {} : { label: change.label === '' ? null : change.label }),
-        ...(change.sealedSecret === undefined ? {} : { sealed_secret: change.sealedSecret }),
+        ...(change.sealedSecrets === undefined ? {} : secretColumns(change.sealedSecrets)),
         ...touched(db),
       })
       .returning('*');
     if (row === undefined) throw changedMeanwhile();
     if (change.followSeconds !== undefined) await rescheduleChecks(db, connection, change.followSeconds);
-    await insertAuditEvent(db, changeEvent(change.action, row, actor));
+    await insertAuditEvent(db, { ...changeEvent(change.action, row, actor), reason: change.reason });
     return connectionFromRow(row);
   });
 }

@@ -3,6 +3,7 @@
  * has to ask for the kind first. What can be done with a connection is connector.ts; the list of kinds is
  * connection-kinds.ts.
  */
+import type { SealedSecret } from './client-secret.ts';
 import type { IdTokenSettings } from './id-token/settings.ts';
 import type { JwtCallbackSettings } from './jwt-callback/settings.ts';
 import type { OidcSettings } from './oidc/settings.ts';
@@ -36,8 +37,8 @@ export interface ConnectionOf<Kind extends ConnectionKind> {
   /** What people read where they choose. */
   readonly label: string | undefined;
   readonly settings: SettingsByKind[Kind];
-  /** The client secret as it is stored: encrypted, for this connection alone. */
-  readonly sealedSecret: string | undefined;
+  /** Client secrets as they are stored: encrypted, for this connection alone. One, or two while they are exchanged; none for most kinds. */
+  readonly sealedSecrets: readonly SealedSecret[];
   /** Counts every change; an opened connector is good for one revision. */
   readonly revision: number;
   /** A sign-in that was started under an older revision than this may not finish. */
@@ -82,7 +83,7 @@ export function followSeconds(connection: Connection): number | undefined {
   return connection.kind === 'oidc' ? connection.settings.followSeconds : undefined;
 }
 
-/** The place of a connection's client secret in the secret box: it opens for this very connection alone. */
+/** The place of a connection's client secrets in the secret box: they open for this very connection alone. */
 export function secretPlace(connection: { readonly organizationId: string; readonly id: string }): string {
   return `${connection.organizationId}/${connection.id}`;
 }

@@ -5,6 +5,7 @@
  */
 import type { GatewayError } from '../errors.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
+import type { ClientSecretsInUse } from './client-secrets-in-use.ts';
 import type { ProviderKeys } from './provider-keys.ts';
 import type { AddressedIdentity, SingleUse, VerifiedIdentity } from './verified-identity.ts';
 
@@ -17,7 +18,12 @@ export interface RedirectConnector {
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
   begin(secrets: LoginSecrets, request: LoginRequest): Promise<Redirect>;
   /** @throws GatewayError tagged with what was wrong; nothing it says is shown to the public */
-  complete(callback: Callback, secrets: LoginSecrets, demands?: LoginDemands): Promise<AddressedIdentity>;
+  complete(
+    callback: Callback,
+    secrets: LoginSecrets,
+    demands?: LoginDemands,
+    observe?: ClaimsObserver,
+  ): Promise<AddressedIdentity>;
   /** Where to send a browser so that its session at the provider ends, too; undefined if the provider has no such place. */
   readonly endSession?: (end: ProviderSessionEnd) => Redirect | undefined;
   /**
@@ -33,8 +39,14 @@ export interface RedirectConnector {
 export interface TokenConnector {
   readonly flow: 'token';
   /** @throws GatewayError tagged with what was wrong; nothing it says is shown to the public */
-  verify(presented: PresentedToken): Promise<VerifiedIdentity>;
+  verify(presented: PresentedToken, observe?: ClaimsObserver): Promise<VerifiedIdentity>;
 }
+
+/**
+ * Is shown what came, once its signature (or the back end) vouched for it and before any rule refuses it, for who tests a connection.
+ * What comes later is shown in addition.
+ */
+export type ClaimsObserver = (claims: Readonly<Record<string, unknown>>) => void;
 
 /** A token from outside, with what the application says about it. */
 export interface PresentedToken {
@@ -134,7 +146,7 @@ export interface ConnectorContext {
   readonly allowPrivateNetworks: boolean;
   /** Origin of this gateway. */
   readonly publicUrl: string;
-  readonly clientSecret: string | undefined;
+  readonly clientSecrets: ClientSecretsInUse;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
 }

@@ -16,9 +16,12 @@ import {
   type RedirectConnection,
   type TokenConnection,
 } from './connection.ts';
+import { openSecrets } from './client-secret.ts';
+import { clientSecretsInUse } from './client-secrets-in-use.ts';
 import { openConnection } from './connection-kinds.ts';
 import type { Connector, ConnectorContext, RedirectConnector, TokenConnector } from './connector.ts';
 import { providerKeys, type ProviderKeys } from './provider-keys.ts';
+import type { SeenVerdict } from './refused-secret-store.ts';
 
 const MOST_OPEN = 10_000;
 const HOUR_MS = 60 * 60 * 1000;
@@ -49,9 +52,11 @@ interface Opened extends ConnectionLine {
   usedAtMs: number;
 }
 
+/** @param onVerdict hears what a provider says of a client secret, once, and again when it says something else */
 export function openConnectors(
   secrets: SecretBox,
-  context: Omit<ConnectorContext, 'clientSecret' | 'keysAt'>,
+  context: Omit<ConnectorContext, 'clientSecrets' | 'keysAt'>,
+  onVerdict: (seen: SeenVerdict) => Promise<void>,
 ): OpenConnectors {
   const cache = new LRUCache<string, Opened>({
     max: MOST_OPEN,
@@ -65,7 +70,11 @@ export function openConnectors(
       ...context,
       fetch,
       keysAt: keysBy(fetch),
-      clientSecret: clientSecret(secrets, connection),
+      clientSecrets: clientSecretsInUse(
+        openSecrets(secrets, secretPlace(connection), connection.sealedSecrets),
+        (secretId, verdict) =>
+          onVerdict({ connectionId: connection.id, revision: connection.revision, secretId, verdict }),
+      ),
     };
     const connector = keptAnswer(() => openConnection(connection, opening), { ...AGES, isTrouble });
     const { id, kind, revision } = connection;
@@ -103,9 +112,4 @@ function keysBy(fetch: GuardedFetch): (url: string) => ProviderKeys {
     }
     return known.keys;
   };
-}
-
-function clientSecret(secrets: SecretBox, connection: Connection): string | undefined {
-  if (connection.sealedSecret === undefined) return undefined;
-  return secrets.open('client-secret', secretPlace(connection), connection.sealedSecret);
 }

@@ -8,8 +8,10 @@ import { GatewayError, Refusal } from '../errors.ts';
 import type { Organization } from '../organizations/organization.ts';
 import { urlObjection, type OutboundPolicy } from '../outbound/guarded-fetch.ts';
 import type { SecretBox } from '../secret-box.ts';
+import { sealSecret } from './client-secret.ts';
 import { secretPlace, type Connection, type ConnectionOf } from './connection.ts';
 import { insertConnection, updateConnection } from './connection-store.ts';
+import { changedSecrets, type SecretChange } from './register-client-secret.ts';
 import { readPublicKey, type JwtCallbackSettings } from './jwt-callback/settings.ts';
 import { settleOidcSettings, type OidcRegistration, type OidcSettings } from './oidc/settings.ts';
 import { requireResolvable } from '../outbound/resolvable.ts';
@@ -58,13 +60,18 @@ export interface JwtCallbackRegistration {
 export async function addOidcConnection(
   parts: RegistrationParts,
   organization: Organization,
-  registration: OidcRegistration & ConnectionBeginning & { readonly clientSecret: string },
+  registration: OidcRegistration &
+    ConnectionBeginning & {
+      readonly clientSecret: string;
+      readonly secretExpiresAt?: Date | undefined;
+    },
 ): Promise<Connection> {
   const id = randomUUID();
   const settings = await settleOidc(parts, registration, registration.isDraft === true);
   const place = secretPlace({ organizationId: organization.id, id });
-  const sealedSecret = parts.secrets.seal('client-secret', place, registration.clientSecret);
-  const connection = { id, organizationId: organization.id, kind: 'oidc' as const, settings, sealedSecret };
+  const secret = { secret: registration.clientSecret, expiresAt: registration.secretExpiresAt };
+  const sealedSecrets = [sealSecret(parts.secrets, place, secret)];
+  const connection = { id, organizationId: organization.id, kind: 'oidc' as const, settings, sealedSecrets };
   return insertConnection(parts.database, { ...connection, ...beginningOf(registration) }, parts.actor);
 }
 
@@ -83,19 +90,19 @@ export async function addJwtCallbackConnection(
     organizationId: organization.id,
     kind: 'jwt-callback' as const,
     settings,
-    sealedSecret: undefined,
+    sealedSecrets: [],
     ...beginningOf(registration),
   };
   return insertConnection(parts.database, connection, parts.actor);
 }
 
-/** Changes what is given and asks the provider again. Sign-ins under way have to start again. */
+/** Changes what is given and asks the provider again; a client secret takes the place of all others. Sign-ins under way have to start again. */
 export async function updateOidcConnection(
   parts: RegistrationParts,
   connection: ConnectionOf<'oidc'>,
-  change: Partial<OidcRegistration> & ConnectionRelabelling & { readonly clientSecret?: string | undefined },
+  change: Partial<OidcRegistration> & ConnectionRelabelling & SecretChange,
 ): Promise<Connection> {
-  const { clientSecret, label, ...given } = change;
+  const { clientSecret, secretExpiresAt, label, ...given } = change;
   const registration = { ...connection.settings, ...withoutUndefined(given) };
   const settings = await settleOidc(parts, registration, connection.status === 'draft');
   // While a draft's provider has not answered, its secret is for the place that was typed.
@@ -109,16 +116,13 @@ export async function updateOidcConnection(
         'so that a stored secret is never sent to a new place.',
     );
   }
-  const sealedSecret =
-    clientSecret === undefined
-      ? undefined
-      : parts.secrets.seal('client-secret', secretPlace(connection), clientSecret);
+  const sealedSecrets = changedSecrets(parts, connection, { clientSecret, secretExpiresAt });
   const isFollowedAsBefore = settings.followSeconds === connection.settings.followSeconds;
   const update = {
     action: 'connection.updated',
     settings,
     label: relabelled(label),
-    sealedSecret,
+    sealedSecrets,
     endsLogins: true,
     followSeconds: isFollowedAsBefore ? undefined : (settings.followSeconds ?? 0),
   } as const;

@@ -71,7 +71,7 @@ function add(
   organization: Organization,
   made: Pick<NewConnection, 'kind' | 'settings' | 'status' | 'label'>,
 ): Promise<Connection> {
-  const connection = { ...made, id: randomUUID(), organizationId: organization.id, sealedSecret: undefined };
+  const connection = { ...made, id: randomUUID(), organizationId: organization.id, sealedSecrets: [] };
   return insertConnection(database, connection, actor);
 }
 

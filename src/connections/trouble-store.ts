@@ -1,6 +1,6 @@
 /** What the nodes say of providers in trouble, in PostgreSQL, for commands and whoever else is another process. */
 import type { Database } from '../database/database.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, ConnectionKind } from './connection.ts';
 
 /** A connection whose provider a node does not get an answer from. */
 export interface SeenTrouble {
@@ -89,4 +89,42 @@ export async function readHealth(
     reason: first?.reason,
     nodes: rows.length,
   };
+}
+
+/** A connection whose provider does not answer, while its organization has no other way to sign in. */
+export interface FailingWayIn {
+  readonly connectionId: string;
+  readonly organization: string;
+  readonly since: Date;
+  readonly reason: string;
+}
+
+interface FailingRow {
+  readonly id: string;
+  readonly slug: string;
+  readonly since: Date;
+  readonly reason: string;
+}
+
+/** @param kinds those by which people sign in at Gatehouse */
+export async function listFailingWaysIn(
+  database: Database,
+  kinds: readonly ConnectionKind[],
+): Promise<readonly FailingWayIn[]> {
+  const { rows } = await database.run((db) =>
+    db.raw<{ rows: FailingRow[] }>(
+      `SELECT DISTINCT ON (c.id) c.id, o.slug, trouble.since, trouble.reason
+       FROM connection_troubles trouble
+         JOIN connections c ON c.id = trouble.connection_id AND c.revision = trouble.revision
+         JOIN organizations o ON o.id = c.organization_id
+       WHERE trouble.seen_at >= now() - ${FORGOTTEN_AFTER}
+         AND o.disabled_at IS NULL AND c.status = 'active' AND c.kind = ANY (CAST(:kinds AS text[]))
+         AND NOT EXISTS (SELECT FROM connections other
+                         WHERE other.organization_id = c.organization_id AND other.id <> c.id
+                           AND other.status = 'active' AND other.kind = ANY (CAST(:kinds AS text[])))
+       ORDER BY c.id, trouble.since`,
+      { kinds: [...kinds] },
+    ),
+  );
+  return rows.map(({ id, slug, since, reason }) => ({ connectionId: id, organization: slug, since, reason }));
 }

@@ -10,6 +10,7 @@ import { currentSession } from './browser-login.ts';
 import { renderLoginPage } from './pages/login-page.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
+import { adoptedReturnTo, sendAddressHome } from './send-home.ts';
 import {
   answerStart,
   beganElsewhere,
@@ -45,12 +46,14 @@ export function showLoginPage(parts: HttpParts) {
 export function startFromAddress(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const fields = fieldsOf(request.body);
-    const returnTo = await returnToOf(parts, fields['return_to']);
+    const asked = await returnToOf(parts, fields['return_to']);
+    const returnTo = await adoptedReturnTo(parts, request, asked);
     const email = text(fields['email']);
     const isForeign = beganElsewhere(parts, request, fields);
     const carried = { email, return_to: returnTo, ...(isForeign ? ELSEWHERE : {}) };
     const form = { method: 'post', action: '/login', fields: carried } as const;
     try {
+      if (await sendAddressHome(parts, { request, response }, fields)) return;
       const started = await runStrategy(request, response, () =>
         start(parts, { request, response }, { fields, returnTo, form, isFromAnotherSite: isForeign }),
       );

@@ -1,8 +1,9 @@
 /**
- * What Prometheus reads: the process, and each connection's line to its provider. Labels are ids and kinds, of connections that
- * were used within the last hour; there is nothing personal in it, and no secret.
+ * What Prometheus reads: the process, each connection's line to its provider, and what ends soonest. Labels are ids and kinds, for the
+ * lines of connections that were used within the last hour; there is nothing personal in it, and no secret.
  */
 import type { ConnectionLine } from '../connections/open-connectors.ts';
+import type { ExpiringThing } from '../expiry/expiring-thing.ts';
 
 export interface Metrics {
   readonly contentType: string;
@@ -13,8 +14,14 @@ export interface Metrics {
 const LABELS = ['connection', 'kind'] as const;
 const OUTCOMES = { answered: 'answered', failed: 'failed', notSent: 'not_sent' } as const;
 
+interface Measured {
+  readonly lines: () => readonly ConnectionLine[];
+  /** What ends by itself, soonest first. */
+  readonly expiring: () => readonly ExpiringThing[];
+}
+
 /** The library is loaded on demand: who reads no metrics starts without it. */
-export async function openMetrics(lines: () => readonly ConnectionLine[]): Promise<Metrics> {
+export async function openMetrics({ lines, expiring }: Measured): Promise<Metrics> {
   const { collectDefaultMetrics, Counter, Gauge, Registry } = await import('prom-client');
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
@@ -54,5 +61,18 @@ export async function openMetrics(lines: () => readonly ConnectionLine[]): Promi
     '1 while a provider is left alone, or tried by single calls, because it failed.',
     (line) => (line.trouble() === undefined ? 0 : 1),
   );
+  // Of each connection and kind what ends first; what another one lasts longer than is nobody's alarm.
+  new Gauge({
+    name: 'gatehouse_expires_at_seconds',
+    help: 'When something of a connection ends (Unix time): a client secret, a public key by its age, a TLS certificate.',
+    labelNames: ['kind', 'connection'],
+    registers,
+    collect() {
+      this.reset();
+      for (const { kind, connectionId = '', expiresAt, isCovered } of expiring().toReversed()) {
+        if (!isCovered) this.set({ kind, connection: connectionId }, expiresAt.getTime() / 1000);
+      }
+    },
+  });
   return { contentType: registry.contentType, read: () => registry.metrics() };
 }

@@ -29,11 +29,11 @@ export const ELSEWHERE = { began: 'elsewhere' } as const;
 
 /** Whether another site made the browser start this, perhaps before a choice. */
 export function beganElsewhere(
-  { config }: HttpParts,
+  parts: HttpParts,
   request: Request,
   fields: Readonly<Record<string, unknown>>,
 ): boolean {
-  return isFromAnotherSite(request, config.publicUrl) || fields['began'] === ELSEWHERE.began;
+  return isFromAnotherSite(request, parts.config) || fields['began'] === ELSEWHERE.began;
 }
 
 /** What is to be answered; an object, as the strategy that runs it wants. */

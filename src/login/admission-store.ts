@@ -8,7 +8,7 @@ import type { Knex } from 'knex';
 import type { UserPolicy } from '../connections/connection.ts';
 import { TOKEN_KINDS } from '../connections/connection-kinds.ts';
 import type { Database } from '../database/database.ts';
-import type { Admission } from './admit-identity.ts';
+import type { Answered } from './admit-identity.ts';
 
 /** Bindings that ADMISSION reads. */
 export interface AdmissionQuestion extends UserPolicy {
@@ -22,6 +22,8 @@ export interface AdmissionQuestion extends UserPolicy {
   /** Null, with the subject: not known yet. */
   readonly issuer: string | null;
   readonly subject: string | null;
+  /** Whether it is only asked for a test: then it does not count that nobody is sent to the connection yet. */
+  readonly isTest?: boolean;
 }
 
 const TOKEN_KIND_LIST = TOKEN_KINDS.map((kind) => `'${kind}'`).join(', ');
@@ -34,11 +36,13 @@ const TOKEN_KIND_LIST = TOKEN_KINDS.map((kind) => `'${kind}'`).join(', ');
  */
 export const ADMISSION = `
   facts AS MATERIALIZED (
-    SELECT o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, o.return_url,
+    SELECT o.region IS NOT NULL AS lives_elsewhere, o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, o.return_url,
            c.status, c.login_revision, c.kind NOT IN (${TOKEN_KIND_LIST}) AS is_redirect,
            CAST(:domain AS text) IS NULL OR EXISTS (
                    SELECT FROM domains d
-                   WHERE d.organization_id = o.id AND d.name = :domain AND d.verified_at IS NOT NULL) AS domain_proved
+                   WHERE d.organization_id = o.id AND d.name = :domain AND d.verified_at IS NOT NULL) AS domain_proved,
+           (SELECT p.missing_since FROM domain_proofs p
+            WHERE p.domain = :domain AND p.grace_ends_at <= now()) AS lapsed_since
     FROM connections c JOIN organizations o ON o.id = c.organization_id
     WHERE c.organization_id = :organizationId AND c.id = :connectionId
   ),
@@ -97,13 +101,17 @@ export const ADMISSION = `
   admission AS MATERIALIZED (
     SELECT CASE
       WHEN NOT EXISTS (SELECT FROM facts) THEN 'connection_missing'
+      WHEN (SELECT lives_elsewhere FROM facts) THEN 'organization_elsewhere'
       WHEN (SELECT organization_disabled FROM facts) THEN 'organization_disabled'
-      WHEN (SELECT status FROM facts) NOT IN ('active', 'retiring') THEN 'connection_disabled'
+      WHEN (SELECT status FROM facts) NOT IN ('active', 'retiring') AND NOT CAST(:isTest AS boolean) THEN 'connection_disabled'
       WHEN (SELECT login_revision FROM facts) > :revision THEN 'connection_changed'
       WHEN NOT (SELECT domain_proved FROM facts) THEN 'domain_not_proved'
-      WHEN (SELECT is_redirect FROM facts) AND NOT EXISTS (SELECT FROM vouching) THEN 'address_elsewhere'
+      WHEN (SELECT is_redirect FROM facts) AND NOT EXISTS (SELECT FROM vouching) AND NOT CAST(:isTest AS boolean) THEN 'address_elsewhere'
       WHEN (SELECT disabled FROM linked) THEN 'user_disabled'
       WHEN (SELECT id FROM linked) <> (SELECT id FROM named) THEN 'address_taken'
+      -- Another address at such a domain is as new as another person.
+      WHEN EXISTS (SELECT FROM linked, facts
+                   WHERE lapsed_since IS NOT NULL AND linked.email IS DISTINCT FROM CAST(:email AS text)) THEN 'domain_lapsed'
       WHEN EXISTS (SELECT FROM linked) THEN 'admitted'
       WHEN (SELECT disabled FROM named) THEN 'user_disabled'
       WHEN EXISTS (SELECT FROM identities i JOIN named ON named.id = i.user_id
@@ -111,22 +119,30 @@ export const ADMISSION = `
       WHEN (SELECT is_redirect FROM facts) AND EXISTS (SELECT FROM elsewhere)
            AND NOT EXISTS (SELECT FROM elsewhere WHERE may_link) THEN 'identity_elsewhere'
       WHEN EXISTS (SELECT FROM named) AND NOT CAST(:linksByEmail AS boolean) THEN 'user_not_linkable'
+      -- Where the subject is not known yet, who is linked already is taken to come as that.
+      WHEN EXISTS (SELECT FROM named) AND EXISTS (SELECT FROM facts WHERE lapsed_since IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM identities i JOIN named ON named.id = i.user_id
+                        WHERE i.connection_id = :connectionId) THEN 'domain_lapsed'
       WHEN EXISTS (SELECT FROM named) THEN 'admitted'
-      WHEN CAST(:creates AS text) = 'always' THEN 'admitted'
-      WHEN CAST(:creates AS text) = 'organization' AND (SELECT provisioning FROM facts) = 'just-in-time' THEN 'admitted'
+      WHEN CAST(:creates AS text) = 'always'
+        OR (CAST(:creates AS text) = 'organization' AND (SELECT provisioning FROM facts) = 'just-in-time')
+        THEN CASE WHEN EXISTS (SELECT FROM facts WHERE lapsed_since IS NOT NULL) THEN 'domain_lapsed' ELSE 'admitted' END
       ELSE 'user_unknown'
     END AS answer
   )`;
 
-/** What would become of a sign-in; with a null subject, as far as it can be said without one. */
+/** Since when the proof of the domain has been missing, where that refuses people. */
+export const LAPSED_SINCE = `(SELECT lapsed_since FROM facts) AS "lapsedSince"`;
+
+/** What would become of a sign-in, and what `domain_lapsed` is told with; with a null subject, as far as it can be said without one. */
 export async function askAdmission(
   database: Database,
   question: AdmissionQuestion,
-): Promise<{ readonly answer: Admission; readonly userExists: boolean }> {
+): Promise<Answered & { readonly userExists: boolean }> {
   const { rows } = await database.run((db: Knex) =>
-    db.raw<{ rows: { answer: Admission; userExists: boolean }[] }>(
-      `WITH ${ADMISSION} SELECT answer, EXISTS (SELECT FROM named) AS "userExists" FROM admission`,
-      { ...question },
+    db.raw<{ rows: (Answered & { userExists: boolean })[] }>(
+      `WITH ${ADMISSION} SELECT answer, ${LAPSED_SINCE}, EXISTS (SELECT FROM named) AS "userExists" FROM admission`,
+      { isTest: false, ...question },
     ),
   );
   const [row] = rows;

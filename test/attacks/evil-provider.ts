@@ -37,6 +37,8 @@ export interface Bends {
   readonly instead?: Partial<Record<Endpoint, Answering>>;
   /** Awaited before the token endpoint answers, with whether it hands out tokens. The code is used up by then. */
   readonly holdToken?: (isGood: boolean) => Promise<void> | undefined;
+  /** What is answered to a client secret that is not taken; undefined: it is taken. The code stays good. */
+  readonly refusesSecret?: (secret: string) => { readonly status: number; readonly body: string } | undefined;
   /** A code may be used any number of times. */
   readonly takesCodesTwice?: boolean;
 }
@@ -199,6 +201,11 @@ async function exchange(realm: Realm, request: IncomingMessage, response: Server
   const { provider, grants, people } = realm;
   const form = new URLSearchParams(await readAll(request));
   provider.tokenRequests.push({ authorization: request.headers.authorization, form });
+  const refusal = provider.bend.refusesSecret?.(clientSecretOf(request, form));
+  if (refusal !== undefined) {
+    response.writeHead(refusal.status, { 'content-type': 'application/json' }).end(refusal.body);
+    return;
+  }
   const code = form.get('code') ?? '';
   const grant = grants.get(code);
   if (provider.bend.takesCodesTwice !== true) grants.delete(code);
@@ -219,6 +226,12 @@ async function exchange(realm: Realm, request: IncomingMessage, response: Server
   provider.secrets.push(accessToken, String(idToken));
   const good = { access_token: accessToken, token_type: 'Bearer', expires_in: 300, id_token: idToken };
   sendGood(response, bent(provider.bend.tokens, good), provider.bend.types?.token);
+}
+
+/** Sent by either method of RFC 6749 section 2.3.1. */
+export function clientSecretOf({ headers }: IncomingMessage, form: URLSearchParams): string {
+  const basic = Buffer.from(headers.authorization?.replace(/^Basic /, '') ?? '', 'base64').toString('utf8');
+  return form.get('client_secret') ?? decodeURIComponent(basic.split(':')[1]?.replaceAll('+', ' ') ?? '');
 }
 
 function makeIdToken({ issuer, keys, bend }: EvilProvider, { email, asked }: Grant): string {

@@ -34,8 +34,12 @@ describe('connection add … oidc', () => {
       organization: slug,
       kind: 'oidc',
       label: null,
+      tests: { checks: null, sign_in: null },
       people: 'everybody',
       routes: { addresses: [], domains: [], everybody: true },
+      client_secrets: [
+        { id: expect.any(String), added_at: expect.any(String), expires_at: null, refused_at: null },
+      ],
       status: 'active',
       revision: 1,
       created_at: expect.stringMatching(/Z$/),
@@ -81,7 +85,7 @@ describe('connection add … oidc', () => {
     ['with a byte order mark, as some editors write', `\ufeff${SECRET}\r\n`],
   ])('reads the secret from a file %s', async (_, text) => {
     const file = join(folder, 'secret.txt');
-    await writeFile(file, text);
+    await writeFile(file, text, { mode: 0o600 });
     const { id } = await cli.json<Shown>(addArgs(await newOrganization(), file));
     expect(await bench.storedSecret(id)).toBe(SECRET);
   });

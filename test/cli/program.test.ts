@@ -38,6 +38,10 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['connection', 'update', ID, '--client-id', 'c'],
   ['connection', 'key', 'add', ID, '-'],
   ['connection', 'key', 'remove', ID, 'key'],
+  ['connection', 'secret', 'add', ID, '--client-secret-file', '-'],
+  ['connection', 'secret', 'list', ID],
+  ['connection', 'secret', 'remove', ID, 'ffffffff'],
+  ['connection', 'flush', ID],
   ['user', 'add', 'absent', 'ada@absent.example'],
   ['user', 'import', 'absent', '-'],
   ['user', 'list', 'absent'],
@@ -49,6 +53,7 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['session', 'revoke', ID],
   ['explain', 'ada@absent.example'],
   ['audit', 'list'],
+  ['doctor'],
 ];
 const GROUPS: readonly (readonly string[])[] = [
   [],
@@ -56,6 +61,7 @@ const GROUPS: readonly (readonly string[])[] = [
   ['domain'],
   ['connection'],
   ['connection', 'key'],
+  ['connection', 'secret'],
   ['user'],
   ['session'],
   ['audit'],
@@ -68,7 +74,11 @@ const ABSENT = COMMANDS.filter((command) => command.some((word) => word === 'abs
 const pathOf = (command: readonly string[]) =>
   command.slice(
     0,
-    command[1] === 'key' ? 3 : ['serve', 'migrate', 'explain'].includes(command[0] ?? '') ? 1 : 2,
+    command[1] === 'key' || command[1] === 'secret'
+      ? 3
+      : ['serve', 'migrate', 'explain', 'doctor'].includes(command[0] ?? '')
+        ? 1
+        : 2,
   );
 
 describe('every command', () => {

@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, it, expect } from '@jest/globals';
+import { renderBreakGlassPage } from '../../src/http/pages/break-glass-page.ts';
 import { renderChoicePage } from '../../src/http/pages/choice-page.ts';
 import { renderConfirmPage } from '../../src/http/pages/confirm-page.ts';
+import { renderConnectionTestPage } from '../../src/http/pages/connection-test-page.ts';
 import { renderDeviceApprovalPage } from '../../src/http/pages/device-approval-page.ts';
 import { renderDeviceDonePage } from '../../src/http/pages/device-done-page.ts';
 import { renderDevicePage } from '../../src/http/pages/device-page.ts';
@@ -77,6 +79,32 @@ const pages = {
       typedEmail: `${value}x`,
       state: value,
     }),
+  'connection test': (value: string) =>
+    renderConnectionTestPage({
+      brand: named(value),
+      organization: value,
+      test: {
+        passed: true,
+        refusal: { code: 'user_not_provisioned', reason: value },
+        claims: [{ name: value, value }],
+        mapped: { email: value, subject: value, name: value },
+        person: 'would be refused',
+      },
+    }),
+  'connection test that failed': (value: string) =>
+    renderConnectionTestPage({
+      brand: named(value),
+      organization: value,
+      test: {
+        passed: false,
+        refusal: { code: 'token_invalid', reason: value },
+        claims: [],
+        mapped: undefined,
+        person: undefined,
+      },
+    }),
+  'break glass': (value: string) =>
+    renderBreakGlassPage({ brand: named(value), email: value, organization: value, action: value }),
   device: (value: string) => renderDevicePage({ brand: named(value), userCode: value }),
   'device with a problem': (value: string) =>
     renderDevicePage({ brand: named(value), userCode: value, problem: problemIn(value) }),

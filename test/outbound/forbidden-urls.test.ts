@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { addApplication } from '../../src/applications/register-application.ts';
+import { clientSecretsInUse } from '../../src/connections/client-secrets-in-use.ts';
 import { providerKeys } from '../../src/connections/provider-keys.ts';
 import { openOpaqueTokenConnector } from '../../src/connections/opaque-token/connector.ts';
 import { addOidcConnection } from '../../src/connections/register-connection.ts';
@@ -258,7 +259,12 @@ it('F-08 a name that led outside when it was saved is not connected to when it l
   const fetch = guardedFetch({ ...outside, resolver: changing() });
   const context = {
     ...{ fetch, keysAt: (url: string) => providerKeys(() => fetch(url)) },
-    ...{ allowPrivateNetworks: false, publicUrl: PUBLIC_URL, clientSecret: undefined, now: Date.now },
+    ...{
+      allowPrivateNetworks: false,
+      publicUrl: PUBLIC_URL,
+      clientSecrets: clientSecretsInUse([], () => Promise.resolve()),
+      now: Date.now,
+    },
   };
   const connector = await openOpaqueTokenConnector(
     saved as Parameters<typeof openOpaqueTokenConnector>[0],

@@ -11,6 +11,10 @@ import { CLOCK_TOLERANCE_SECONDS } from '../jwt-rules.ts';
 import { providerClock, type ProviderClock } from './provider-clock.ts';
 import { providerFetch } from './provider-fetch.ts';
 import { endpointOrigins, fetchProviderMetadata, type ProviderMetadata } from './provider-metadata.ts';
+import type { ClientAuthentication } from './token-call.ts';
+
+/** For openid-client: the secret is put into the call where it is made, as there may be two of them. */
+const SENDS_NO_SECRET: client.ClientAuth = () => undefined;
 
 export interface OpenProvider {
   readonly metadata: ProviderMetadata;
@@ -29,8 +33,8 @@ export async function openProvider(
   { settings }: ConnectionOf<'oidc'>,
   context: ConnectorContext,
 ): Promise<OpenProvider> {
-  const { clientSecret, allowPrivateNetworks } = context;
-  if (clientSecret === undefined) {
+  const { clientSecrets, allowPrivateNetworks } = context;
+  if (clientSecrets.inOrder().length === 0) {
     throw new GatewayError('identity_provider_error', { reason: 'the client secret cannot be decrypted' });
   }
   if (settings.issuer === '') {
@@ -47,10 +51,15 @@ export async function openProvider(
       isVerdict: true,
     });
   }
-  const authentication =
-    settings.clientAuth === 'client_secret_post'
-      ? client.ClientSecretPost(clientSecret)
-      : client.ClientSecretBasic(clientSecret);
+  const authenticate =
+    settings.clientAuth === 'client_secret_post' ? client.ClientSecretPost : client.ClientSecretBasic;
+  const us = { client_id: settings.clientId };
+  const authentication: ClientAuthentication = {
+    secrets: clientSecrets,
+    apply(secret, body, headers) {
+      authenticate(secret)(metadata as client.ServerMetadata, us, body, headers);
+    },
+  };
   const keys = context.keysAt(metadata.jwks_uri);
   const clock = providerClock(context.now);
   return {
@@ -62,9 +71,9 @@ export async function openProvider(
         metadata as client.ServerMetadata,
         settings.clientId,
         { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
-        authentication,
+        SENDS_NO_SECRET,
       );
-      const fetch = providerFetch(context.fetch, metadata, { keys, clock });
+      const fetch = providerFetch(context.fetch, metadata, { keys, clock, authentication });
       config[client.customFetch] = (url, options) => fetch(url, options as RequestInit);
       // Without this, openid-client trusts an ID token from the token endpoint whatever its signature is.
       client.enableNonRepudiationChecks(config);

@@ -3,13 +3,15 @@
  * it says little that helps an operator. Here an answer is read strictly, and a failure names its endpoint.
  */
 import { GatewayError } from '../../errors.ts';
+import { OUTBOUND_DEADLINE_MS } from '../../outbound/deadline.ts';
 import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
-import { member, parseJsonObject, type JsonObject } from '../../strict-json.ts';
+import { member, type JsonObject } from '../../strict-json.ts';
 import { jsonAnswer } from '../../outbound/json-answer.ts';
 import type { ProviderClock } from './provider-clock.ts';
 import { claimedKeyId, type ProviderKeys } from '../provider-keys.ts';
 import type { ProviderMetadata } from './provider-metadata.ts';
 import { noteRefreshToken } from './refresh-answer.ts';
+import { callTokenEndpoint, type ClientAuthentication } from './token-call.ts';
 
 /** Nobody waits for a refresh, and an answer that is not waited for may have cost the token that was shown. */
 const REFRESH_LIMIT_MS = 20_000;
@@ -18,27 +20,38 @@ const refuse = (reason: string): never => {
   throw new GatewayError('identity_provider_error', { reason });
 };
 
+interface ProviderParts {
+  readonly keys: ProviderKeys;
+  readonly clock: ProviderClock;
+  readonly authentication: ClientAuthentication;
+}
+
 /**
  * Calls of one grant: openid-client asks for the keys after the tokens, and gets those that the ID token among them needs.
  */
 export function providerFetch(
   fetch: GuardedFetch,
   metadata: ProviderMetadata,
-  { keys, clock }: { readonly keys: ProviderKeys; readonly clock: ProviderClock },
+  { keys, clock, authentication }: ProviderParts,
 ): GuardedFetch {
   let kid: string | undefined;
-  return async (target, options) => {
+  const noting: GuardedFetch = async (target, options, limits) => {
+    const response = await fetch(target, options, limits);
+    clock.note(response);
+    return response;
+  };
+  return async (target, options = {}) => {
     const url = String(target);
     if (url === metadata.jwks_uri) return Response.json(await keysFor(keys, kid));
-    const isForRefresh = url === metadata.token_endpoint && isRefresh(options);
-    const response = await fetch(url, options, isForRefresh ? { limitMs: REFRESH_LIMIT_MS } : {});
-    clock.note(response);
     if (url === metadata.token_endpoint) {
-      const tokens = await tokenAnswer(response, isForRefresh);
-      kid = keyIdOf(tokens.body);
-      return Response.json(tokens.body, { status: tokens.status });
+      const isForRefresh = isRefresh(options);
+      const limitMs = isForRefresh ? REFRESH_LIMIT_MS : OUTBOUND_DEADLINE_MS;
+      const { body, status } = await callTokenEndpoint(noting, { url, options, limitMs }, authentication);
+      if (status === 200) requireTokens(body, isForRefresh);
+      kid = keyIdOf(body);
+      return Response.json(body, { status });
     }
-    return Response.json(await jsonAnswer('userinfo', response));
+    return Response.json(await jsonAnswer('userinfo', await noting(url, options)));
   };
 }
 
@@ -54,31 +67,12 @@ function keyIdOf(tokens: JsonObject): string | undefined {
   return typeof idToken === 'string' ? claimedKeyId(idToken) : undefined;
 }
 
-function isRefresh(options: RequestInit | undefined): boolean {
-  return options?.body instanceof URLSearchParams && options.body.get('grant_type') === 'refresh_token';
+function isRefresh({ body }: RequestInit): boolean {
+  return body instanceof URLSearchParams && body.get('grant_type') === 'refresh_token';
 }
 
-/** Section 5.2 of RFC 6749 knows the first two; Auth0 refuses a refresh token with the third. */
-const ERROR_STATUSES: ReadonlySet<number> = new Set([400, 401, 403]);
-
-/**
- * An error response as RFC 6749 section 5.2 has it goes on to openid-client; what is neither that nor tokens does not. For a
- * refresh token there need be no ID token (OpenID Connect Core, section 12.2).
- */
-async function tokenAnswer(
-  response: Response,
-  isForRefresh: boolean,
-): Promise<{ readonly body: JsonObject; readonly status: number }> {
-  const { status } = response;
-  if (ERROR_STATUSES.has(status)) {
-    const body = parseJsonObject(new Uint8Array(await response.arrayBuffer()));
-    if (body === undefined || typeof body['error'] !== 'string') {
-      return refuse(`the token endpoint answered with status ${status}`);
-    }
-    // Without its challenge, which would be reported in place of the error.
-    return { body, status };
-  }
-  const tokens = await jsonAnswer('the token endpoint', response);
+/** For a refresh token there need be no ID token (OpenID Connect Core, section 12.2). */
+function requireTokens(tokens: JsonObject, isForRefresh: boolean): void {
   if (member(tokens, 'error') !== undefined)
     refuse('the token endpoint answered with status 200 and an error');
   if (isForRefresh) noteRefreshToken(member(tokens, 'refresh_token'));
@@ -87,5 +81,4 @@ async function tokenAnswer(
   for (const name of isForRefresh ? ['access_token'] : ['access_token', 'id_token']) {
     if (typeof member(tokens, name) !== 'string') refuse(`the token endpoint sent no ${name}`);
   }
-  return { body: tokens, status };
 }

@@ -1,0 +1,150 @@
+/**
+ * Watches what ends by itself. About once a day one node reads the certificates of providers and says what is near its end, once
+ * for each threshold; every node keeps a list of what ends soonest, for who measures. No sign-in waits for that or fails by it.
+ */
+import type { ChangeFeed } from '../database/change-feed.ts';
+import type { Database } from '../database/database.ts';
+import type { OutboundPolicy } from '../outbound/guarded-fetch.ts';
+import { readCertificates } from '../outbound/read-certificates.ts';
+import { daysLeft, thresholdOf, type ExpiringThing } from './expiring-thing.ts';
+import {
+  finishLook,
+  prolongLook,
+  scheduleLook,
+  storeCertificates,
+  storedCertificates,
+  takeLook,
+  takeNotices,
+} from './expiry-store.ts';
+import { listExpiring } from './list-expiring.ts';
+
+const LOOK_EVERY_MS = 2_000;
+const LIST_AGAIN_AFTER_MS = 60 * 60 * 1000;
+const LIST_AT_MOST_EVERY_MS = 5_000;
+/** Of the time, at most this part is spent on the list, however many things there are. */
+const LISTING_SHARE = 0.01;
+const MOST_LISTED = 10_000;
+
+export interface ExpiryWatch {
+  /** What ends soonest, in that order. */
+  things(): readonly ExpiringThing[];
+  /** Resolves when what is under way is through. */
+  close(): Promise<void>;
+}
+
+export interface ExpiryWatchParts {
+  readonly database: Database;
+  readonly feed: ChangeFeed;
+  readonly policy: OutboundPolicy;
+  /** Milliseconds since the epoch. */
+  readonly now: () => number;
+  /** Hears once, on one node, of a thing that has reached a threshold. */
+  readonly onNotice: (thing: ExpiringThing, days: number) => void;
+  /** Hears once of a time in which nothing can be read. */
+  readonly onFault: (error: unknown) => void;
+}
+
+export function watchExpiry(parts: ExpiryWatchParts): ExpiryWatch {
+  const closing = new AbortController();
+  const list = keptList(parts.database);
+  let isBlind = false;
+  let isScheduled = false;
+  let underWay: Promise<void> | undefined;
+  parts.feed.subscribe((change) => {
+    if (change === undefined || WATCHED_TABLES.has(change.table)) list.renew();
+  });
+  const tick = async () => {
+    if (!isScheduled) await scheduleLook(parts.database);
+    isScheduled = true;
+    if (await takeLook(parts.database)) {
+      await look(parts, closing.signal);
+      list.renew();
+    }
+    await list.tend();
+  };
+  const tickOnce = () => {
+    underWay ??= tick()
+      .then(() => {
+        isBlind = false;
+      })
+      .catch((error: unknown) => {
+        if (!isBlind) parts.onFault(error);
+        isBlind = true;
+      })
+      .finally(() => {
+        underWay = undefined;
+      });
+  };
+  tickOnce();
+  const timer = setInterval(tickOnce, LOOK_EVERY_MS).unref();
+  return {
+    things: () => list.things(),
+    async close() {
+      closing.abort();
+      clearInterval(timer);
+      await underWay;
+    },
+  };
+}
+
+const WATCHED_TABLES: ReadonlySet<string> = new Set(['connections', 'organizations', 'domains']);
+
+/** Reads all certificates, and says what is near its end. */
+async function look(
+  { database, policy, now, onNotice }: ExpiryWatchParts,
+  signal: AbortSignal,
+): Promise<void> {
+  const read = new Set<string>();
+  const pages = listExpiring(database, async (origins) => {
+    // Many organizations may have one provider.
+    const unread = origins.filter((origin) => !read.has(origin));
+    for (const origin of unread) read.add(origin);
+    await storeCertificates(database, await readCertificates(unread, { policy, signal }));
+    return storedCertificates(database, origins);
+  });
+  for await (const things of pages) {
+    if (signal.aborted) return;
+    const reached = things.flatMap((thing) => {
+      const thresholdDays = thresholdOf(daysLeft(thing, now()));
+      return thresholdDays === undefined ? [] : [{ thing, thresholdDays }];
+    });
+    for (const { thing } of await takeNotices(database, reached)) onNotice(thing, daysLeft(thing, now()));
+    await prolongLook(database);
+  }
+  await finishLook(database);
+}
+
+/** What ends soonest, as the database had it a while ago. */
+function keptList(database: Database) {
+  let things: readonly ExpiringThing[] = [];
+  let isStale = true;
+  let listedAtMs = -Infinity;
+  let restsUntilMs = -Infinity;
+  const byDate = (one: ExpiringThing, other: ExpiringThing) =>
+    one.expiresAt.getTime() - other.expiresAt.getTime();
+  return {
+    things: () => things,
+    renew() {
+      isStale = true;
+    },
+    async tend() {
+      const startedAtMs = performance.now();
+      const isOld = isStale || startedAtMs - listedAtMs > LIST_AGAIN_AFTER_MS;
+      if (!isOld || startedAtMs < restsUntilMs) return;
+      // What changes meanwhile makes it stale again.
+      isStale = false;
+      let soonest: readonly ExpiringThing[] = [];
+      try {
+        for await (const page of listExpiring(database, (origins) => storedCertificates(database, origins))) {
+          soonest = [...soonest, ...page].sort(byDate).slice(0, MOST_LISTED);
+        }
+      } catch (error) {
+        isStale = true;
+        throw error;
+      }
+      things = soonest;
+      listedAtMs = performance.now();
+      restsUntilMs = listedAtMs + Math.max(LIST_AT_MOST_EVERY_MS, (listedAtMs - startedAtMs) / LISTING_SHARE);
+    },
+  };
+}
