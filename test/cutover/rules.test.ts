@@ -328,46 +328,4 @@ describe('commands', () => {
     await cutover('share', '100');
     expect(await signIn(at('a'))).toMatchObject({ user: { id: user.id }, connection: { id: thirdId } });
   });
-
-  it('are refused where they make no sense, say what to do, and leave their mark in the audit trail', async () => {
-    const { cli } = scene;
-    const begin = (...args: readonly string[]) => ['cutover', 'start', slug, ...args];
-    await cli.refused(begin('--from', oldId, '--to', oldId), /two connections/);
-    await cli.refused(begin('--from', oldId, '--to', 'x'), /There is no connection x/);
-    await cli.refused(begin('--from', newId, '--to', oldId), /nobody is sent to the connection/);
-    await cli.misused(begin('--from', oldId), /--to/);
-    await cli.misused(begin('--from', oldId, '--to', newId, '--relink', 'guess'), /domain, list/);
-    for (const command of ['share', 'include', 'exclude', 'forget', 'finish', 'rollback', 'status']) {
-      const rest = { share: ['5'], finish: ['--yes'], rollback: [], status: [] }[command] ?? [at('a')];
-      await cli.refused(['cutover', command, slug, ...rest], /has no cut-over\. Start one with/);
-    }
-    await start();
-    for (const percent of ['-1', '101', '1.5', 'x', ''])
-      await cli.misused(['cutover', 'share', slug, '--', percent], /a whole number from 0 to 100/);
-    await cli.misused(['cutover', 'include', slug], /name at least one address/);
-    await cli.refused(
-      ['cutover', 'include', slug, '--file', '-'],
-      /^Line 2: "ada" is not an e-mail address/,
-      {
-        stdin: `# pilots\nada\n`,
-      },
-    );
-    await cutover('share', '5%');
-    await cutover('include', at('a'));
-    await cutover('rollback');
-    await cli.refused(['cutover', 'rollback', slug], /rolled back already/);
-    await cli.refused(['cutover', 'share', slug, '5'], /The cut-over is rolled back/);
-    const events = await scene.gateway.sql<{ action: string; actor: string; email: string | null }>(
-      `SELECT action, actor, email FROM audit_events WHERE organization_id = $1 AND action LIKE 'cutover.%' ORDER BY id`,
-      [organizationId],
-    );
-    expect(events.map(({ action }) => action.replace('cutover.', ''))).toEqual([
-      'started',
-      'share_set',
-      'people_named',
-      'rolled_back',
-    ]);
-    expect(events.every(({ actor }) => actor.startsWith('cli:'))).toBe(true);
-    expect(events[2]?.email).toBe(at('a'));
-  });
 });

@@ -18,7 +18,7 @@ const userIds = new Map<string, string>();
 /** Who is moved now, as starts of all of them found. */
 let moved: readonly string[] = [];
 /** Somebody whom nobody had heard of, and who came first through the new provider. */
-let newcomer: string;
+let newcomer = '';
 
 beforeAll(async () => {
   scene = await openCutoverScene();
@@ -152,7 +152,7 @@ describe('T-04 T-05 a thousand people move from one provider to another: nobody 
     await scene.run('cutover', 'exclude', 'acme', excluded, forgotten);
     await scene.run('cutover', 'include', 'acme', included);
     await scene.run('cutover', 'forget', 'acme', forgotten);
-    for (let number = 0; newcomer === undefined; number += 1) {
+    for (let number = 0; newcomer === ''; number += 1) {
       const email = `newcomer-${number}@acme.example`;
       if ((await sideOf(email)) === 'new') newcomer = email;
     }

@@ -24,17 +24,14 @@ const hostile = `</title></style><script>alert("1")</script>@' onfocus=alert(1) 
 const noon = new Date('2026-11-24T12:00:00Z');
 const evening = new Date('2026-11-24T18:30:00Z');
 
+const problemIn = (value: string) => ({ sentence: value, nextStep: value, reference: value });
+
 /** Every page, with one value in every place that takes text. */
 const pages = {
   login: (value: string) =>
     renderLoginPage({ brand: named(value), email: value, returnTo: value, notice: 'signed-out' }),
   'login with a problem': (value: string) =>
-    renderLoginPage({
-      brand: named(value),
-      email: value,
-      returnTo: value,
-      problem: { sentence: value, nextStep: value, reference: value },
-    }),
+    renderLoginPage({ brand: named(value), email: value, returnTo: value, problem: problemIn(value) }),
   home: (value: string) =>
     renderHomePage({
       brand: named(value),
@@ -71,11 +68,8 @@ const pages = {
     renderChoicePage({
       brand: named(value),
       organization: value,
-      connections: [
-        { id: value, label: value },
-        { id: `${value}x`, label: `${value}x` },
-      ],
-      form: { method: 'post', action: '/login', fields: { email: value, return_to: undefined } },
+      connections: [value, `${value}x`].map((label) => ({ id: label, label })),
+      form: { method: 'post', action: '/login', fields: { email: value } },
     }),
   confirm: (value: string) =>
     renderConfirmPage({
@@ -113,11 +107,7 @@ const pages = {
     renderBreakGlassPage({ brand: named(value), email: value, organization: value, action: value }),
   device: (value: string) => renderDevicePage({ brand: named(value), userCode: value }),
   'device with a problem': (value: string) =>
-    renderDevicePage({
-      brand: named(value),
-      userCode: value,
-      problem: { sentence: value, nextStep: value, reference: value },
-    }),
+    renderDevicePage({ brand: named(value), userCode: value, problem: problemIn(value) }),
   'device approval': (value: string) =>
     renderDeviceApprovalPage({
       brand: named(value),
@@ -310,29 +300,6 @@ describe('the login page', () => {
   it('has the colour of danger for a problem alone, not for a notice', () => {
     const rules = [...renderLoginPage({ brand }).matchAll(/([^{}]*)\{[^{}]*[^-]color: var\(--danger\)/g)];
     expect(rules.map(([, selector]) => selector?.trim())).toEqual(['.problem .sentence']);
-  });
-});
-
-describe('the choice page', () => {
-  it('is a form with a button for each connection, which carries on what was given and nothing else', () => {
-    const page = renderChoicePage({
-      brand,
-      organization: 'Acme & Sons',
-      connections: [
-        { id: 'one', label: 'Head office' },
-        { id: 'two', label: 'Works' },
-      ],
-      form: {
-        method: 'get',
-        action: '/sso/acme',
-        fields: { return_to: '/app?a=1&b=2', login_hint: undefined },
-      },
-    });
-    expect(page).toContain('<form class="actions" method="get" action="/sso/acme">');
-    expect(page).toContain('<input type="hidden" name="return_to" value="/app?a=1&amp;b=2" />');
-    expect(page).not.toContain('login_hint');
-    expect(page).toMatch(/name="connection" value="one">\s*<bdi>Head office<\/bdi>/);
-    expect(page.match(/<button[^>]*type="submit"/g)).toHaveLength(2);
   });
 });
 
