@@ -11,6 +11,7 @@ import type { Connection, ConnectionStatus } from '../connections/connection.ts'
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import type { EmailAddress } from '../organizations/email-address.ts';
+import { lockHome } from '../organizations/home-region-store.ts';
 import type { Organization } from '../organizations/organization.ts';
 import type { Cutover, CutoverState, RelinkRule } from './cutover.ts';
 
@@ -193,6 +194,7 @@ export async function nameCutoverPeople(
 ): Promise<Cutover> {
   return change(database, organization, async (db, row) => {
     requireRunning(row, organization.slug);
+    if (isMoved !== undefined) await lockHome(db, organization.id);
     const key = { cutover_id: row.id, organization_id: row.organization_id };
     await db('cutover_people')
       .where(key)
