@@ -45,7 +45,7 @@ async function* fromDomains(database: Database): AsyncGenerator<readonly Expirin
     subject: name,
     expiresAt,
     isCovered: false,
-    name: `The proof of ${name}, whose DNS record is missing; afterwards nobody new is let in,`,
+    name: `the proof of the domain ${name}, whose DNS record is missing`,
     nextStep: `Have the record set again, then: domain verify ${name}`,
   }));
 }
