@@ -5,6 +5,7 @@ import { formatDuration, parseDuration } from '../duration.ts';
 import { Refusal } from '../errors.ts';
 import { BREAK_GLASS_SESSION_SECONDS, breakGlassPath, newBreakGlassTicket } from '../login/break-glass.ts';
 import { explainLogin } from '../login/explain-login.ts';
+import { requireLivesHere } from '../organizations/home-region.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { openSecretBox } from '../secret-box.ts';
 import { requireUser } from '../users/user-store.ts';
@@ -36,6 +37,7 @@ export function breakGlassCommand(program: Command, terminal: Terminal): void {
           throw new Refusal(`--reason must be one line of 1 to ${LONGEST_REASON} characters.`);
         }
         const organization = await requireOrganization(database, slug);
+        requireLivesHere(organization);
         const [email] = await readAddresses(terminal, [text], undefined);
         if (email === undefined) throw new Error('no address');
         const user = await requireUser(database, organization, { email });

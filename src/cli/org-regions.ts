@@ -49,7 +49,8 @@ export function regionCommands(org: Command, terminal: Terminal): void {
     .action((file: string, options: { json?: boolean }) =>
       withDatabase(terminal, options, async (context) => {
         const signposts = parseSignposts(await readInput(terminal, file), context.config.regions);
-        report(context, await plantSignposts(context.database, signposts, context.actor));
+        const { database, actor, config } = context;
+        report(context, await plantSignposts({ database, actor, publicUrl: config.publicUrl }, signposts));
       }),
     );
 }

@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
+import { lockHome } from '../organizations/home-region-store.ts';
 import type { Connection } from './connection.ts';
 import { isRedirectConnection, TOKEN_KINDS } from './connection-kinds.ts';
 import type { ConnectionRoute, RouteKind } from './connection-route.ts';
@@ -29,6 +30,7 @@ export async function addRoutes(
   }
   await database.transaction(async (db) => {
     await lockOrganization(db, connection.organizationId);
+    await lockHome(db, connection.organizationId);
     await requireOwnDomains(db, connection.organizationId, domainsOf(routes));
     await requireNoChoiceOfBoth(db, connection, routes);
     if (!mayLockOut) await requireNobodyLockedOut(db, connection, routes);

@@ -10,6 +10,7 @@ import { requireOwnDomains } from '../connections/route-store.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import type { EmailAddress } from '../organizations/email-address.ts';
+import { lockHome } from '../organizations/home-region-store.ts';
 import type { Organization } from '../organizations/organization.ts';
 import type { Cutover, CutoverState, RelinkRule } from './cutover.ts';
 
@@ -103,6 +104,7 @@ export async function nameCutoverPeople(
 ): Promise<Cutover> {
   return change(database, organization, async (db, row) => {
     requireRunning(row, organization.slug);
+    if (isMoved !== undefined) await lockHome(db, organization.id);
     if (isMoved === true) await requireNewActive(db, row, organization.slug);
     if (isMoved !== undefined) await requireOwnDomains(db, row.organization_id, addresses.map(domainOf));
     const key = { cutover_id: row.id, organization_id: row.organization_id };

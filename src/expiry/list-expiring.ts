@@ -3,6 +3,7 @@
  * come from: from their hosts, or from what was seen of them last.
  */
 import type { Database } from '../database/database.ts';
+import { listDomains } from '../organizations/domain-store.ts';
 import type { SeenCertificate } from '../outbound/read-certificates.ts';
 import { watchedConnections } from './expiry-store.ts';
 import type { ExpiringThing } from './expiring-thing.ts';
@@ -15,7 +16,7 @@ export type CertificatesOf = (origins: readonly string[]) => Promise<ReadonlyMap
 type Source = (database: Database, certificatesOf: CertificatesOf) => AsyncIterable<readonly ExpiringThing[]>;
 
 /** Where things come from, a page at a time. What ends and belongs to no connection is a source of its own. */
-const SOURCES: readonly Source[] = [fromConnections];
+const SOURCES: readonly Source[] = [fromConnections, fromDomains];
 
 export async function* listExpiring(
   database: Database,
@@ -30,4 +31,21 @@ async function* fromConnections(database: Database, certificatesOf: Certificates
     const certificates = await certificatesOf(origins);
     yield page.flatMap((watched) => thingsOfConnection(watched, certificates));
   }
+}
+
+/** A proof ends when its record has been missing for the whole of its grace. */
+async function* fromDomains(database: Database): AsyncGenerator<readonly ExpiringThing[]> {
+  const missing = (await listDomains(database)).flatMap((domain) =>
+    domain.graceEndsAt === undefined ? [] : [{ ...domain, expiresAt: domain.graceEndsAt }],
+  );
+  yield missing.map(({ name, organizationSlug, expiresAt }) => ({
+    kind: 'domain_proof',
+    organization: organizationSlug,
+    connectionId: undefined,
+    subject: name,
+    expiresAt,
+    isCovered: false,
+    name: `the proof of the domain ${name}, whose DNS record is missing`,
+    nextStep: `Have the record set again, then: domain verify ${name}`,
+  }));
 }

@@ -11,7 +11,7 @@ import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
 import { chooseConnection } from './choose-connection.ts';
 import { finishLogin } from './finish-login-store.ts';
 import type { LoginParts } from './login-parts.ts';
-import { requireSession } from './open-session.ts';
+import { admissionFailure, requireSession } from './open-session.ts';
 
 const PLACE = 'link';
 /** Time for what cannot wait, and no day's work. */
@@ -64,6 +64,9 @@ export async function signInByBreakGlass(
     throw new GatewayError('login_expired', {
       reason: 'the organization of the break-glass link was removed',
     });
+  }
+  if (entry.organization.region !== undefined) {
+    throw admissionFailure('organization_elsewhere').with({ organizationId: entry.organization.id });
   }
   const routes = await parts.directory.personRoutes(entry, email.address);
   const [connection] = chooseConnection(entry, { email, routes }).connections;

@@ -21,7 +21,7 @@ import type { Arrival } from './complete-login.ts';
 import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
 import { transactionDigest, transactionForgettableAt } from './login-transaction.ts';
-import { admissionQuestion } from './open-session.ts';
+import { admissionFailure, admissionQuestion } from './open-session.ts';
 
 export interface SignInTest {
   readonly passed: boolean;
@@ -49,6 +49,7 @@ export async function testSignIn(parts: LoginParts, { transaction, callback }: A
   if (connection?.organizationId !== transaction.organizationId || !isRedirectConnection(connection)) {
     throw new GatewayError('connection_disabled', { reason: 'the connection was removed' });
   }
+  if (entry?.organization.region !== undefined) throw admissionFailure('organization_elsewhere');
   if (connection.loginRevision > transaction.revision) {
     throw new GatewayError('login_expired', { reason: 'the connection was changed after the test started' });
   }

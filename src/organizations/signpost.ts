@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import { displayName } from '../users/user.ts';
+import { requireClaimable } from './claimable-domain.ts';
 import { canonicalDomain, type DomainName } from './domain-name.ts';
 import { removeSignpostDomain, renameSignpost } from './home-region-store.ts';
 import { requireRegions, type Regions } from './home-region.ts';
@@ -54,11 +55,17 @@ export interface SignpostReport {
   readonly missing: readonly string[];
 }
 
+interface PlantingParts {
+  readonly database: Database;
+  readonly actor: string;
+  /** Gatehouse's own origin. */
+  readonly publicUrl: string;
+}
+
 /** Enters signposts, or makes them what they are to be. What lives here, or is another's, is left and reported. */
 export async function plantSignposts(
-  database: Database,
+  { database, actor, publicUrl }: PlantingParts,
   signposts: readonly Signpost[],
-  actor: string,
 ): Promise<SignpostReport> {
   const known = await readKnown(database);
   const bySlug = new Map(known.organizations.map((organization) => [organization.slug, organization]));
@@ -71,7 +78,8 @@ export async function plantSignposts(
       requireSameHome(organization, signpost);
       const planted = await plant(database, { signpost, organization }, actor);
       const names = known.domainsOf(planted.id);
-      const moved = await alignDomains(database, { organization: planted, signpost, known: names }, actor);
+      const parts = { database, actor, publicUrl };
+      const moved = await alignDomains(parts, { organization: planted, signpost, known: names });
       conflicts.push(...moved.refusals.map((reason) => ({ slug, reason })));
       const isChanged = moved.changes > 0 || organization?.name !== signpost.name;
       counts[organization === undefined ? 'added' : isChanged ? 'updated' : 'unchanged']++;
@@ -123,7 +131,7 @@ interface KnownDomain {
 
 /** Makes the domains those of the signpost, by the rules that hold for every domain. */
 async function alignDomains(
-  database: Database,
+  { database, actor, publicUrl }: PlantingParts,
   {
     organization,
     signpost,
@@ -133,13 +141,13 @@ async function alignDomains(
     readonly signpost: Signpost;
     readonly known: readonly KnownDomain[];
   },
-  actor: string,
 ): Promise<{ readonly changes: number; readonly refusals: readonly string[] }> {
   const refusals: string[] = [];
   let changes = 0;
   const proved = new Set(known.flatMap(({ name, isProved }) => (isProved ? [name] : [])));
   for (const name of signpost.domains.filter((domain) => !proved.has(domain))) {
     try {
+      await requireClaimable(name, publicUrl);
       await addDomain(database, { organization, name, verified: true }, actor);
       changes++;
     } catch (error) {

@@ -93,7 +93,7 @@ describe('X-22 a newer release', () => {
       `INSERT INTO schema_migrations (name, batch, migration_time) VALUES ('9999-later.sql', 9, now())`,
     );
     await empty.query(`ALTER TABLE users ADD COLUMN later text DEFAULT 'kept'`);
-    await empty.query(`ALTER TABLE organizations ADD COLUMN region text NOT NULL DEFAULT 'eu'`);
+    await empty.query(`ALTER TABLE organizations ADD COLUMN moon_phase text NOT NULL DEFAULT 'eu'`);
     expect(await pendingMigrations(database)).toEqual([]);
     expect(await migrate(database)).toEqual([]);
     const cli = new CommandLine({ DATABASE_URL: empty.url });

@@ -49,6 +49,16 @@ describe('org region', () => {
       'eve@nord.example',
     );
 
+    const [{ id }] = (await regions.commands.eu.json<{ id: string }[]>(['connection', 'list', 'nord'])) as [
+      { id: string },
+    ];
+    for (const command of [
+      `connection route ${id} --address ada@nord.example`,
+      'break-glass nord ada@nord.example --reason gone',
+    ]) {
+      await refused(/^nord lives in the region us: /, ...command.split(' '));
+    }
+
     expect(await eu('org', 'region', 'nord', 'eu')).toMatchObject({ slug: 'nord', region: 'eu' });
     await visitor.signIn(nord, 'ada@nord.example');
     expect(await visitor.sessionStatus()).toBe(200);
