@@ -16,6 +16,8 @@ export type AuditAction =
   | `connection.${'key' | 'secret'}_${'added' | 'removed'}`
   | 'connection.secret_refused'
   | 'connection.flushed'
+  | `connection.${'drafted' | 'activated' | 'retired' | 'routed' | 'unrouted' | 'tested'}`
+  | `cutover.${'started' | 'share_set' | 'people_named' | 'finished' | 'rolled_back'}`
   | 'user.imported'
   | 'user.email_changed'
   | 'application.signed_in'

@@ -38,6 +38,8 @@ export interface ConnectionOptions {
   readonly createUsers?: boolean;
   readonly linkExisting?: boolean;
   readonly application?: readonly string[];
+  readonly label?: string;
+  readonly draft?: boolean;
   readonly json?: boolean;
 }
 
@@ -69,7 +71,9 @@ interface KindOptions {
 export const KINDS = Object.keys(OPTIONS_OF_KIND);
 
 export function withKindOptions(command: Command): Command {
-  return withTokenOptions(withRedirectOptions(command)).option('--json', 'print JSON');
+  return withTokenOptions(withRedirectOptions(command))
+    .option('--label <text>', 'what people read where they choose; empty takes it back')
+    .option('--json', 'print JSON');
 }
 
 function withRedirectOptions(command: Command): Command {
@@ -175,7 +179,7 @@ export function optionFault(
   isNew: boolean,
 ): string | undefined {
   const { required, optional } = OPTIONS_OF_KIND[kind];
-  const known: readonly string[] = ['json', ...required, ...optional];
+  const known: readonly string[] = ['json', 'label', 'draft', ...required, ...optional];
   const strange = Object.keys(options).find((name) => !known.includes(name));
   if (strange !== undefined) return `${flag(strange)} is not an option of connections of the kind ${kind}`;
   if (options.map !== undefined && options.map.subject === undefined) return '--map needs subject=<path>';

@@ -1,8 +1,11 @@
 /** A connection as commands print it: what is stored, without a secret, and the addresses that its customer needs. */
 import { listAuditEvents } from '../audit/audit-store.ts';
 import type { Connection, ConnectionOf, TokenConnection } from '../connections/connection.ts';
-import { connectionKinds } from '../connections/connection-kinds.ts';
+import { connectionKinds, isTokenConnection } from '../connections/connection-kinds.ts';
+import { describeRoutes, listRoutes, type RouteTarget } from '../connections/route-store.ts';
 import { readHealth } from '../connections/trouble-store.ts';
+import type { Cutover } from '../cutover/cutover.ts';
+import { findCutover } from '../cutover/cutover-store.ts';
 import type { Database } from '../database/database.ts';
 import { formatDuration } from '../duration.ts';
 import { findOrganization, listDomains } from '../organizations/organization-store.ts';
@@ -13,16 +16,30 @@ import { print, table, type CommandContext } from './terminal.ts';
 
 type ConnectionDocument = Readonly<Record<string, unknown>>;
 
+/** What every kind has. */
+interface CommonDocument extends ConnectionDocument {
+  readonly id: string;
+  readonly kind: string;
+  readonly status: string;
+  /** For people: who goes there. */
+  readonly people: string;
+}
+
 export async function connectionDocument(
   { config, database }: Pick<CommandContext, 'config' | 'database'>,
   connection: Connection,
-): Promise<ConnectionDocument> {
+): Promise<CommonDocument> {
   const organization = await findOrganization(database, connection.organizationId);
+  const routes = await listRoutes(database, connection);
+  const cutover = await findCutover(database, connection.organizationId);
   const common = {
     id: connection.id,
     organization: organization?.slug ?? null,
     kind: connection.kind,
     status: connection.status,
+    label: connection.label ?? null,
+    routes: routesDocument(routes),
+    people: peopleOf(connection, routes, cutover),
     revision: connection.revision,
     created_at: connection.createdAt.toISOString(),
     health: await health(database, connection),
@@ -54,6 +71,32 @@ export async function connectionDocument(
         ...exchangeDocument(config.publicUrl, connection),
       };
   }
+}
+
+function routesDocument(routes: readonly RouteTarget[]) {
+  const valuesOf = (kind: RouteTarget['kind']) =>
+    routes.filter((one) => one.kind === kind).map(({ value }) => value);
+  return {
+    everybody: valuesOf('everybody').length > 0,
+    domains: valuesOf('domain'),
+    addresses: valuesOf('address'),
+  };
+}
+
+function peopleOf(
+  connection: Connection,
+  routes: readonly RouteTarget[],
+  cutover: Cutover | undefined,
+): string {
+  if (isTokenConnection(connection)) return `tokens of ${connection.settings.applications.join(', ')}`;
+  const words = routes.length === 0 ? [] : [describeRoutes(routes)];
+  if (cutover?.state === 'running' && cutover.fromId === connection.id)
+    words.push(`moving away (${cutover.share} %)`);
+  if (cutover?.state === 'running' && cutover.toId === connection.id)
+    words.push(`taking over (${cutover.share} %)`);
+  if (cutover?.state === 'finished' && cutover.fromId === connection.id) words.push('moved away');
+  if (cutover?.state === 'finished' && cutover.toId === connection.id) words.push('took over');
+  return words.length === 0 ? 'nobody' : words.join('; ');
 }
 
 function oidcDocument(publicUrl: string, connection: ConnectionOf<'oidc'>): ConnectionDocument {
@@ -173,7 +216,7 @@ function describeConnection(document: ConnectionDocument, heading?: string): str
     'subject_token_type',
   ].filter((name) => name in document);
   const rest = Object.keys(document).filter(
-    (name) => !needed.includes(name) && name !== 'id' && name !== 'callback_urls',
+    (name) => !needed.includes(name) && !['id', 'callback_urls', 'routes'].includes(name),
   );
   const rows = [...rest, ...needed].map((name) => [
     name.replaceAll('_', ' '),

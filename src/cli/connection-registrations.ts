@@ -26,15 +26,23 @@ export async function addByOptions(
 ): Promise<Connection> {
   const { terminal } = context;
   const parts = registrationParts(context);
+  const beginning = { isDraft: options.draft === true, label: options.label };
   switch (kind) {
-    case 'oidc':
-      return addOidcConnection(parts, organization, await oidcRegistration(terminal, options));
-    case 'jwt-callback':
-      return addJwtCallbackConnection(parts, organization, await callbackRegistration(terminal, options));
+    case 'oidc': {
+      const registration = await oidcRegistration(terminal, options);
+      return addOidcConnection(parts, organization, { ...registration, ...beginning });
+    }
+    case 'jwt-callback': {
+      const registration = await callbackRegistration(terminal, options);
+      return addJwtCallbackConnection(parts, organization, { ...registration, ...beginning });
+    }
     case 'id-token':
-      return addIdTokenConnection(parts, organization, idTokenRegistration(options));
+      return addIdTokenConnection(parts, organization, { ...idTokenRegistration(options), ...beginning });
     case 'opaque-token':
-      return addOpaqueTokenConnection(parts, organization, opaqueTokenRegistration(options));
+      return addOpaqueTokenConnection(parts, organization, {
+        ...opaqueTokenRegistration(options),
+        ...beginning,
+      });
   }
 }
 
@@ -44,6 +52,7 @@ export async function updateByOptions(
   options: ConnectionOptions,
 ): Promise<Connection> {
   const { terminal } = context;
+  const { label } = options;
   const parts = registrationParts(context);
   switch (current.kind) {
     case 'oidc': {
@@ -52,18 +61,21 @@ export async function updateByOptions(
         clientSecretFile === undefined ? undefined : await readSecret(terminal, clientSecretFile);
       const given = { discoveryUrl, clientId, scope, emailClaim, clientAuth, ...demandsOf(options) };
       const secret = { clientSecret, secretExpiresAt: options.clientSecretExpires };
-      return updateOidcConnection(parts, current, { ...withoutUndefined(given), ...secret });
+      return updateOidcConnection(parts, current, { ...withoutUndefined(given), label, ...secret });
     }
     case 'jwt-callback': {
       const { loginUrl, issuer, audience, publicKeyFile } = options;
       const publicKeyPem = publicKeyFile === undefined ? undefined : await readInput(terminal, publicKeyFile);
       const given = withoutUndefined({ loginUrl, issuer, audience });
-      return updateJwtCallbackConnection(parts, current, { ...given, publicKeyPem });
+      return updateJwtCallbackConnection(parts, current, { ...given, label, publicKeyPem });
     }
     case 'id-token':
-      return updateIdTokenConnection(parts, current, withoutUndefined(idTokenOptions(options)));
+      return updateIdTokenConnection(parts, current, { ...withoutUndefined(idTokenOptions(options)), label });
     case 'opaque-token':
-      return updateOpaqueTokenConnection(parts, current, withoutUndefined(opaqueTokenOptions(options)));
+      return updateOpaqueTokenConnection(parts, current, {
+        ...withoutUndefined(opaqueTokenOptions(options)),
+        label,
+      });
   }
 }
 

@@ -4,15 +4,15 @@ import type { Connection } from '../connections/connection.ts';
 import {
   deleteConnection,
   flushConnection,
-  listConnections,
-  requireConnection,
   setConnectionStatus,
-} from '../connections/connection-store.ts';
+} from '../connections/connection-state-store.ts';
+import { listConnections, requireConnection } from '../connections/connection-store.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { keyCommands } from './connection-keys.ts';
 import { KINDS, optionFault, withKindOptions, type ConnectionOptions } from './connection-options.ts';
 import { connectionDocument, printConnection } from './connection-output.ts';
 import { addByOptions, updateByOptions } from './connection-registrations.ts';
+import { routeCommands } from './connection-routes.ts';
 import { secretCommands } from './connection-secrets.ts';
 import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
 
@@ -24,6 +24,7 @@ export function connectionCommands(program: Command, terminal: Terminal): void {
   secretCommands(connection, terminal);
   lookCommands(connection, terminal);
   switchCommands(connection, terminal);
+  routeCommands(connection, terminal);
 }
 
 function addCommand(connection: Command, terminal: Terminal): void {
@@ -32,6 +33,7 @@ function addCommand(connection: Command, terminal: Terminal): void {
       .command('add')
       .argument('<slug>', 'the organization')
       .addArgument(new Argument('<kind>').choices(KINDS))
+      .option('--draft', 'let nobody in yet, and take a provider that does not answer: see connection test')
       .description('add a connection; the provider is asked first, and what does not answer is refused'),
   ).action((slug: string, kind: Connection['kind'], options: ConnectionOptions, command: Command) => {
     const fault = optionFault(kind, options, true);
@@ -75,8 +77,12 @@ function lookCommands(connection: Command, terminal: Terminal): void {
         const organization = await requireOrganization(context.database, slug);
         const connections = await listConnections(context.database, organization.id);
         const documents = await Promise.all(connections.map((item) => connectionDocument(context, item)));
-        const rows = connections.map((item) => [item.id, item.kind, item.status]);
-        print(context, documents, table(['ID', 'KIND', 'STATUS'], rows, `${slug} has no connection yet.`));
+        const rows = documents.map((item) => [item.id, item.kind, item.status, item.people]);
+        print(
+          context,
+          documents,
+          table(['ID', 'KIND', 'STATUS', 'WHO'], rows, `${slug} has no connection yet.`),
+        );
       }),
     );
   connection
@@ -91,26 +97,29 @@ function lookCommands(connection: Command, terminal: Terminal): void {
     );
 }
 
+const SWITCHES = {
+  enable: { to: 'active', description: 'let people sign in through it again' },
+  retire: {
+    to: 'retiring',
+    description: 'send nobody there any more; sign-ins under way finish, sessions go on',
+  },
+  disable: { to: 'disabled', description: 'let nobody in through it, and end its sessions' },
+} as const;
+
 function switchCommands(connection: Command, terminal: Terminal): void {
-  for (const enabled of [true, false]) {
+  for (const [name, { to, description }] of Object.entries(SWITCHES)) {
     connection
-      .command(enabled ? 'enable' : 'disable')
+      .command(name)
       .argument('<id>')
       .option('--yes', 'do not ask')
       .option('--json', 'print JSON')
-      .description(
-        enabled ? 'let people sign in through it again' : 'let nobody in through it, and end its sessions',
-      )
+      .description(description)
       .action((id: string, options: { yes?: boolean; json?: boolean }) =>
         withDatabase(terminal, options, async (context) => {
           const current = await requireConnection(context.database, id);
-          if (!enabled) await confirm(context, options, 'This signs out everybody who came through it.');
-          await setConnectionStatus(
-            context.database,
-            current,
-            enabled ? 'active' : 'disabled',
-            context.actor,
-          );
+          if (to === 'disabled')
+            await confirm(context, options, 'This signs out everybody who came through it.');
+          await setConnectionStatus(context.database, current, to, context.actor);
           await printConnection(context, await requireConnection(context.database, id));
         }),
       );
@@ -132,10 +141,11 @@ function switchCommands(connection: Command, terminal: Terminal): void {
   connection
     .command('remove')
     .argument('<id>')
+    .option('--last', 'even if nobody of the organization can sign in any more')
     .option('--yes', 'do not ask')
     .option('--json', 'print JSON')
     .description('remove a connection with its identities and sessions; the users stay')
-    .action((id: string, options: { yes?: boolean; json?: boolean }) =>
+    .action((id: string, options: { last?: boolean; yes?: boolean; json?: boolean }) =>
       withDatabase(terminal, options, async (context) => {
         const current = await requireConnection(context.database, id);
         await confirm(
@@ -143,7 +153,8 @@ function switchCommands(connection: Command, terminal: Terminal): void {
           options,
           'This signs out everybody who came through it and forgets who they are there.',
         );
-        await deleteConnection(context.database, current, context.actor);
+        const mayBeLast = options.last === true;
+        await deleteConnection(context.database, current, { mayBeLast }, context.actor);
         print(context, { removed: id }, `Removed ${id}.`);
       }),
     );

@@ -12,6 +12,7 @@ import { applicationCommands } from './app.ts';
 import { hostCommands } from './host.ts';
 import { auditCommands } from './audit.ts';
 import { connectionCommands } from './connection.ts';
+import { cutoverCommands } from './cutover.ts';
 import { doctorCommand } from './doctor.ts';
 import { domainCommands } from './domain.ts';
 import { explainCommand } from './explain.ts';
@@ -65,6 +66,7 @@ export async function runProgram(
     organizationCommands,
     domainCommands,
     connectionCommands,
+    cutoverCommands,
     userCommands,
     applicationCommands,
     hostCommands,

@@ -10,13 +10,15 @@ import { Refusal } from '../errors.ts';
 import { rescheduleChecks } from '../sessions/followed-session-store.ts';
 import { secretColumns, secretsFromColumns, type SealedSecret } from './client-secret.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
-import { connectionKinds, isConnectionKind, isTokenKind, TOKEN_KINDS } from './connection-kinds.ts';
+import { connectionKinds, isConnectionKind } from './connection-kinds.ts';
+import { routeFirst } from './route-store.ts';
 
 export interface ConnectionRow {
   readonly id: string;
   readonly organization_id: string;
   readonly kind: string;
   readonly status: ConnectionStatus;
+  readonly label: string | null;
   readonly settings: unknown;
   readonly sealed_secret: string | null;
   readonly client_secrets: unknown;
@@ -34,6 +36,7 @@ export function connectionFromRow(row: ConnectionRow): Connection {
     organizationId: row.organization_id,
     kind: row.kind,
     status: row.status,
+    label: row.label ?? undefined,
     settings: connectionKinds[row.kind].settings.parse(row.settings),
     sealedSecrets: secretsFromColumns(row),
     revision: row.revision,
@@ -42,9 +45,15 @@ export function connectionFromRow(row: ConnectionRow): Connection {
   } as Connection;
 }
 
-export type NewConnection = Pick<Connection, 'id' | 'organizationId' | 'kind' | 'settings' | 'sealedSecrets'>;
+export type NewConnection = Pick<
+  Connection,
+  'id' | 'organizationId' | 'kind' | 'settings' | 'sealedSecrets'
+> & {
+  readonly status: 'draft' | 'active';
+  readonly label: string | undefined;
+};
 
-/** @throws Refusal if the organization has a way for browsers to sign in already, or an application is not there */
+/** @throws Refusal if an application is not there */
 export async function insertConnection(
   database: Database,
   connection: NewConnection,
@@ -54,27 +63,21 @@ export async function insertConnection(
     // Holds off another `add` for the same organization until this one is through.
     await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
     await requireApplications(db, connection);
-    const existing = await db<ConnectionRow>('connections')
-      .where({ organization_id: connection.organizationId })
-      .whereNotIn('kind', TOKEN_KINDS)
-      .first();
-    if (existing !== undefined && !isTokenKind(connection.kind)) {
-      throw new Refusal(
-        `This organization has a connection already: ${existing.id} (${existing.kind}, ${existing.status}). ` +
-          `Change it with connection update, or remove it first.`,
-      );
-    }
     const [row] = await db<ConnectionRow>('connections')
       .insert({
         id: connection.id,
         organization_id: connection.organizationId,
         kind: connection.kind,
+        status: connection.status,
+        label: connection.label ?? null,
         settings: JSON.stringify(connection.settings),
         ...secretColumns(connection.sealedSecrets),
       })
       .returning('*');
     if (row === undefined) throw new Error('INSERT returned no row');
-    await insertAuditEvent(db, changeEvent('connection.added', row, actor));
+    await routeFirst(db, connection);
+    const action = connection.status === 'draft' ? 'connection.drafted' : 'connection.added';
+    await insertAuditEvent(db, changeEvent(action, row, actor));
     return connectionFromRow(row);
   });
 }
@@ -107,7 +110,7 @@ async function requireApplications(
   }
 }
 
-const changeEvent = (action: AuditAction, row: ConnectionRow, actor: string) => ({
+export const changeEvent = (action: AuditAction, row: ConnectionRow, actor: string) => ({
   action,
   organizationId: row.organization_id,
   connectionId: row.id,
@@ -145,6 +148,8 @@ export async function requireConnection(database: Database, id: string): Promise
 export interface ConnectionChange {
   readonly action: 'connection.updated' | `connection.${'key' | 'secret'}_${'added' | 'removed'}`;
   readonly settings: Connection['settings'];
+  /** Undefined: as it was; empty: none any more. */
+  readonly label?: string | undefined;
   /** Undefined: as it was. */
   readonly sealedSecrets?: readonly SealedSecret[] | undefined;
   /** What it was about, for the audit trail. */
@@ -173,78 +178,19 @@ export async function updateConnection(
         settings: JSON.stringify(change.settings),
         revision: connection.revision + 1,
         ...(change.endsLogins ? { login_revision: connection.revision + 1 } : {}),
+        ...(change.label === undefined ? {} : { label: change.label === '' ? null : change.label }),
         ...(change.sealedSecrets === undefined ? {} : secretColumns(change.sealedSecrets)),
         ...touched(db),
       })
       .returning('*');
-    if (row === undefined) {
-      throw new Refusal(
-        'The connection was changed by somebody else at the same time. Look at it and try again.',
-      );
-    }
+    if (row === undefined) throw changedMeanwhile();
     if (change.followSeconds !== undefined) await rescheduleChecks(db, connection, change.followSeconds);
     await insertAuditEvent(db, { ...changeEvent(change.action, row, actor), reason: change.reason });
     return connectionFromRow(row);
   });
 }
 
-const nextRevision = (db: Knex) => db.raw('revision + 1') as unknown as number;
-const touched = (db: Knex) => ({ updated_at: db.fn.now() });
+export const touched = (db: Knex) => ({ updated_at: db.fn.now() });
 
-/** Enables or disables; disabling ends every session that came through the connection. */
-export async function setConnectionStatus(
-  database: Database,
-  connection: Connection,
-  status: ConnectionStatus,
-  actor: string,
-): Promise<void> {
-  await database.transaction(async (db) => {
-    const [row] = await db<ConnectionRow>('connections')
-      .where({ id: connection.id, organization_id: connection.organizationId })
-      .update({ status, revision: nextRevision(db), ...touched(db) })
-      .returning('*');
-    if (row === undefined) throw new Refusal('The connection was removed meanwhile.');
-    // When it is enabled again, too: a sign-in may have finished beside the disabling.
-    if (status === 'disabled' || connection.status === 'disabled') {
-      await db('sessions')
-        .where({ organization_id: connection.organizationId, connection_id: connection.id })
-        .delete();
-    }
-    const action = status === 'active' ? 'connection.enabled' : 'connection.disabled';
-    await insertAuditEvent(db, changeEvent(action, row, actor));
-  });
-}
-
-/** Lets every node open the connection anew, with nothing that it knew of the provider. Sign-ins under way go on. */
-export async function flushConnection(
-  database: Database,
-  connection: Connection,
-  actor: string,
-): Promise<void> {
-  await database.transaction(async (db) => {
-    const [row] = await db<ConnectionRow>('connections')
-      .where({ id: connection.id, organization_id: connection.organizationId })
-      .update({ revision: nextRevision(db), ...touched(db) })
-      .returning('*');
-    if (row === undefined) throw new Refusal('The connection was removed meanwhile.');
-    await insertAuditEvent(db, changeEvent('connection.flushed', row, actor));
-  });
-}
-
-/** Removes the connection with its identities and sessions; the users stay. */
-export async function deleteConnection(
-  database: Database,
-  connection: Connection,
-  actor: string,
-): Promise<void> {
-  await database.transaction(async (db) => {
-    await db('connections').where({ id: connection.id, organization_id: connection.organizationId }).delete();
-    await insertAuditEvent(db, {
-      action: 'connection.removed',
-      reason: connection.kind,
-      organizationId: connection.organizationId,
-      connectionId: connection.id,
-      actor,
-    });
-  });
-}
+export const changedMeanwhile = () =>
+  new Refusal('The connection was changed by somebody else at the same time. Look at it and try again.');

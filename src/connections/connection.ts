@@ -26,13 +26,16 @@ type SettingsByKind = RedirectSettings & TokenSettings;
 export type RedirectKind = keyof RedirectSettings;
 export type TokenKind = keyof TokenSettings;
 export type ConnectionKind = RedirectKind | TokenKind;
-export type ConnectionStatus = 'active' | 'disabled';
+/** `draft`: lets nobody in. `retiring`: nobody is sent there any more, while sign-ins under way finish and its sessions go on. */
+export type ConnectionStatus = 'draft' | 'active' | 'retiring' | 'disabled';
 
 export interface ConnectionOf<Kind extends ConnectionKind> {
   readonly id: string;
   readonly organizationId: string;
   readonly kind: Kind;
   readonly status: ConnectionStatus;
+  /** What people read where they choose. */
+  readonly label: string | undefined;
   readonly settings: SettingsByKind[Kind];
   /** Client secrets as they are stored: encrypted, for this connection alone. One, or two while they are exchanged; none for most kinds. */
   readonly sealedSecrets: readonly SealedSecret[];
@@ -61,6 +64,18 @@ export function userPolicy(connection: Connection): UserPolicy {
   if (connection.kind !== 'opaque-token') return USERS_OF_THE_ORGANIZATION;
   const { linksExisting, createsUsers } = connection.settings;
   return { linksByEmail: linksExisting, creates: createsUsers ? 'always' : 'never' };
+}
+
+/** Whether a sign-in that is under way may finish. */
+export function takesSignIns({ status }: Pick<Connection, 'status'>): boolean {
+  return status === 'active' || status === 'retiring';
+}
+
+/** What people read where they choose. */
+export function connectionLabel(connection: RedirectConnection): string {
+  if (connection.label !== undefined) return connection.label;
+  const { kind, settings } = connection;
+  return new URL(kind === 'oidc' ? settings.discoveryUrl : settings.loginUrl).host;
 }
 
 /** How often a connection's provider is asked whether it still stands by its sign-ins, in seconds; undefined: never. */

@@ -15,6 +15,7 @@ import { changedSecrets, type SecretChange } from './register-client-secret.ts';
 import { readPublicKey, type JwtCallbackSettings } from './jwt-callback/settings.ts';
 import { settleOidcSettings, type OidcRegistration, type OidcSettings } from './oidc/settings.ts';
 import { requireResolvable } from '../outbound/resolvable.ts';
+import { displayName } from '../users/user.ts';
 import { withoutUndefined } from '../without-undefined.ts';
 
 export interface RegistrationParts {
@@ -24,46 +25,70 @@ export interface RegistrationParts {
   readonly actor: string;
 }
 
+/** What every new connection may be given, whatever its kind. */
+export interface ConnectionBeginning {
+  /** Whether it lets nobody in until it is activated. */
+  readonly isDraft?: boolean | undefined;
+  /** What people read where they choose. */
+  readonly label?: string | undefined;
+}
+
+export const beginningOf = ({ isDraft, label }: ConnectionBeginning) => ({
+  status: isDraft === true ? ('draft' as const) : ('active' as const),
+  label: label === undefined || label === '' ? undefined : requireLabel(label),
+});
+
+/** What every connection may be changed in; an empty label takes it back. */
+export type ConnectionRelabelling = Pick<ConnectionBeginning, 'label'>;
+
+export const relabelled = (label: string | undefined) =>
+  label === undefined || label === '' ? label : requireLabel(label);
+
+function requireLabel(text: string): string {
+  const label = displayName(text);
+  if (label === undefined) throw new Refusal('--label must be 1 to 200 printable characters.');
+  return label;
+}
+
 export interface JwtCallbackRegistration {
   readonly loginUrl: string;
   readonly issuer?: string | undefined;
   readonly audience?: string | undefined;
 }
 
-/** @throws Refusal if the provider does not answer as it should, or the organization has a connection already */
+/** @throws Refusal if the provider does not answer as it should */
 export async function addOidcConnection(
   parts: RegistrationParts,
   organization: Organization,
-  registration: OidcRegistration & {
-    readonly clientSecret: string;
-    readonly secretExpiresAt?: Date | undefined;
-  },
+  registration: OidcRegistration &
+    ConnectionBeginning & { readonly clientSecret: string; readonly secretExpiresAt?: Date | undefined },
 ): Promise<Connection> {
   const id = randomUUID();
-  const settings = await settleOidc(parts, registration);
+  const settings = await settleOidc(parts, registration, registration.isDraft === true);
   const place = secretPlace({ organizationId: organization.id, id });
   const secret = { secret: registration.clientSecret, expiresAt: registration.secretExpiresAt };
   const sealedSecrets = [sealSecret(parts.secrets, place, secret)];
   const connection = { id, organizationId: organization.id, kind: 'oidc' as const, settings, sealedSecrets };
-  return insertConnection(parts.database, connection, parts.actor);
+  return insertConnection(parts.database, { ...connection, ...beginningOf(registration) }, parts.actor);
 }
 
-/** @throws Refusal if the URL cannot be used or the key is not fit, or the organization has a connection already */
+/** @throws Refusal if the URL cannot be used or the key is not fit */
 export async function addJwtCallbackConnection(
   parts: RegistrationParts,
   organization: Organization,
-  registration: JwtCallbackRegistration & { readonly publicKeyPem: string },
+  registration: JwtCallbackRegistration & ConnectionBeginning & { readonly publicKeyPem: string },
 ): Promise<Connection> {
   const { issuer, audience } = registration;
   if (issuer === '' || audience === '') throw new Refusal('--issuer and --audience must not be empty.');
   const keys = [readPublicKey(registration.publicKeyPem, new Date())];
-  const settings = { ...(await settleJwtCallback(parts, registration)), keys };
+  const settings = { ...(await settleJwtCallback(parts, registration, registration.isDraft === true)), keys };
   const connection = {
     id: randomUUID(),
     organizationId: organization.id,
     kind: 'jwt-callback' as const,
     settings,
     sealedSecrets: [],
+    ...beginningOf(registration),
   };
   return insertConnection(parts.database, connection, parts.actor);
 }
@@ -72,13 +97,16 @@ export async function addJwtCallbackConnection(
 export async function updateOidcConnection(
   parts: RegistrationParts,
   connection: ConnectionOf<'oidc'>,
-  change: Partial<OidcRegistration> & SecretChange,
+  change: Partial<OidcRegistration> & ConnectionRelabelling & SecretChange,
 ): Promise<Connection> {
-  const { clientSecret, secretExpiresAt, ...given } = change;
-  const settings = await settleOidc(parts, { ...connection.settings, ...withoutUndefined(given) });
-  const movesSecret = settings.endpointOrigins.some(
-    (origin) => !connection.settings.endpointOrigins.includes(origin),
-  );
+  const { clientSecret, secretExpiresAt, label, ...given } = change;
+  const registration = { ...connection.settings, ...withoutUndefined(given) };
+  const settings = await settleOidc(parts, registration, connection.status === 'draft');
+  // While a draft's provider has not answered, its secret is for the place that was typed.
+  const movesSecret =
+    connection.settings.issuer === ''
+      ? new URL(settings.discoveryUrl).origin !== new URL(connection.settings.discoveryUrl).origin
+      : settings.endpointOrigins.some((origin) => !connection.settings.endpointOrigins.includes(origin));
   if (movesSecret && clientSecret === undefined) {
     throw new Refusal(
       'The provider is at another address now. Give the client secret again with --client-secret-file, ' +
@@ -90,6 +118,7 @@ export async function updateOidcConnection(
   const update = {
     action: 'connection.updated',
     settings,
+    label: relabelled(label),
     sealedSecrets,
     endsLogins: true,
     followSeconds: isFollowedAsBefore ? undefined : (settings.followSeconds ?? 0),
@@ -104,14 +133,21 @@ export async function updateOidcConnection(
 export async function updateJwtCallbackConnection(
   parts: RegistrationParts,
   connection: ConnectionOf<'jwt-callback'>,
-  change: Partial<JwtCallbackRegistration> & { readonly publicKeyPem?: string | undefined },
+  change: Partial<JwtCallbackRegistration> &
+    ConnectionRelabelling & { readonly publicKeyPem?: string | undefined },
 ): Promise<Connection> {
-  const { publicKeyPem, ...given } = change;
-  const settled = await settleJwtCallback(parts, { ...connection.settings, ...withoutUndefined(given) });
+  const { publicKeyPem, label, ...given } = change;
+  const registration = { ...connection.settings, ...withoutUndefined(given) };
+  const settled = await settleJwtCallback(parts, registration, connection.status === 'draft');
   const keys =
     publicKeyPem === undefined ? connection.settings.keys : [readPublicKey(publicKeyPem, new Date())];
   const settings = { ...settled, keys };
-  const update = { action: 'connection.updated', settings, endsLogins: true } as const;
+  const update = {
+    action: 'connection.updated',
+    settings,
+    label: relabelled(label),
+    endsLogins: true,
+  } as const;
   return updateConnection(parts.database, connection, update, parts.actor);
 }
 
@@ -159,10 +195,14 @@ function writeKeys(
   return updateConnection(parts.database, connection, { action, settings, endsLogins: false }, parts.actor);
 }
 
-async function settleOidc(parts: RegistrationParts, registration: OidcRegistration): Promise<OidcSettings> {
+async function settleOidc(
+  parts: RegistrationParts,
+  registration: OidcRegistration,
+  isDraft: boolean,
+): Promise<OidcSettings> {
   requireUrl('--discovery-url', registration.discoveryUrl, parts.outbound);
   try {
-    return await settleOidcSettings(registration, parts.outbound);
+    return await settleOidcSettings(registration, parts.outbound, isDraft);
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
     throw new Refusal(`The provider cannot be used: ${error.context.reason ?? error.code}.`);
@@ -172,9 +212,10 @@ async function settleOidc(parts: RegistrationParts, registration: OidcRegistrati
 async function settleJwtCallback(
   parts: RegistrationParts,
   { loginUrl, issuer, audience }: JwtCallbackRegistration,
+  isDraft: boolean,
 ): Promise<Omit<JwtCallbackSettings, 'keys'>> {
   requireUrl('--login-url', loginUrl, parts.outbound);
-  await requireResolvable(new URL(loginUrl).hostname);
+  if (!isDraft) await requireResolvable(new URL(loginUrl).hostname);
   const required = {
     issuer: issuer === '' ? undefined : issuer,
     audience: audience === '' ? undefined : audience,

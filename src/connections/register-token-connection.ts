@@ -8,10 +8,16 @@ import type { Organization } from '../organizations/organization.ts';
 import { urlObjection } from '../outbound/guarded-fetch.ts';
 import { withoutUndefined } from '../without-undefined.ts';
 import type { Connection, ConnectionOf, TokenKind } from './connection.ts';
-import { insertConnection, updateConnection } from './connection-store.ts';
+import { insertConnection, updateConnection, type NewConnection } from './connection-store.ts';
 import { settleIdTokenSettings, type IdTokenRegistration } from './id-token/settings.ts';
 import { settleOpaqueTokenSettings, type OpaqueTokenRegistration } from './opaque-token/settings.ts';
-import type { RegistrationParts } from './register-connection.ts';
+import {
+  beginningOf,
+  relabelled,
+  type ConnectionBeginning,
+  type ConnectionRelabelling,
+  type RegistrationParts,
+} from './register-connection.ts';
 
 /** Client ids of the applications that may show tokens. */
 interface WithApplications {
@@ -22,65 +28,78 @@ interface WithApplications {
 export async function addIdTokenConnection(
   parts: RegistrationParts,
   organization: Organization,
-  registration: IdTokenRegistration & WithApplications,
+  registration: IdTokenRegistration & WithApplications & ConnectionBeginning,
 ): Promise<Connection> {
-  return add(parts, organization, 'id-token', await settleIdToken(parts, registration));
+  const settings = await settleIdToken(parts, registration, registration.isDraft === true);
+  return add(parts, organization, { kind: 'id-token', settings, ...beginningOf(registration) });
 }
 
 /** @throws Refusal if the URL cannot be used, or anything else is not fit */
 export async function addOpaqueTokenConnection(
   parts: RegistrationParts,
   organization: Organization,
-  registration: OpaqueTokenRegistration & WithApplications,
+  registration: OpaqueTokenRegistration & WithApplications & ConnectionBeginning,
 ): Promise<Connection> {
-  return add(parts, organization, 'opaque-token', await settleOpaqueToken(parts, registration));
+  const settings = await settleOpaqueToken(parts, registration, registration.isDraft === true);
+  return add(parts, organization, { kind: 'opaque-token', settings, ...beginningOf(registration) });
 }
 
 /** Changes what is given, and asks for the keys again. */
 export async function updateIdTokenConnection(
   parts: RegistrationParts,
   connection: ConnectionOf<'id-token'>,
-  change: Partial<IdTokenRegistration & WithApplications>,
+  { label, ...change }: Partial<IdTokenRegistration & WithApplications> & ConnectionRelabelling,
 ): Promise<Connection> {
-  const settings = await settleIdToken(parts, { ...connection.settings, ...withoutUndefined(change) });
-  return save(parts, connection, settings);
+  const registration = { ...connection.settings, ...withoutUndefined(change) };
+  const settings = await settleIdToken(parts, registration, connection.status === 'draft');
+  return save(parts, connection, settings, label);
 }
 
 /** Changes what is given; a mapping, a list of requirements or of applications takes the place of the whole. */
 export async function updateOpaqueTokenConnection(
   parts: RegistrationParts,
   connection: ConnectionOf<'opaque-token'>,
-  change: Partial<OpaqueTokenRegistration & WithApplications>,
+  { label, ...change }: Partial<OpaqueTokenRegistration & WithApplications> & ConnectionRelabelling,
 ): Promise<Connection> {
-  const settings = await settleOpaqueToken(parts, { ...connection.settings, ...withoutUndefined(change) });
-  return save(parts, connection, settings);
+  const registration = { ...connection.settings, ...withoutUndefined(change) };
+  const settings = await settleOpaqueToken(parts, registration, connection.status === 'draft');
+  return save(parts, connection, settings, label);
 }
 
-function add<Kind extends TokenKind>(
+function add(
   { database, actor }: RegistrationParts,
   organization: Organization,
-  kind: Kind,
-  settings: ConnectionOf<Kind>['settings'],
+  made: Pick<NewConnection, 'kind' | 'settings' | 'status' | 'label'>,
 ): Promise<Connection> {
-  const connection = { id: randomUUID(), organizationId: organization.id, kind, settings };
-  return insertConnection(database, { ...connection, sealedSecrets: [] }, actor);
+  const connection = { ...made, id: randomUUID(), organizationId: organization.id, sealedSecrets: [] };
+  return insertConnection(database, connection, actor);
 }
 
 function save(
   { database, actor }: RegistrationParts,
   connection: ConnectionOf<TokenKind>,
   settings: ConnectionOf<TokenKind>['settings'],
+  label: string | undefined,
 ): Promise<Connection> {
-  const update = { action: 'connection.updated', settings, endsLogins: true } as const;
+  const update = {
+    action: 'connection.updated',
+    settings,
+    label: relabelled(label),
+    endsLogins: true,
+  } as const;
   return updateConnection(database, connection as Connection, update, actor);
 }
 
-async function settleIdToken(parts: RegistrationParts, given: IdTokenRegistration & WithApplications) {
+async function settleIdToken(
+  parts: RegistrationParts,
+  given: IdTokenRegistration & WithApplications,
+  isDraft: boolean,
+) {
   const objection = urlObjection(given.jwksUri, parts.outbound);
   if (objection !== undefined) throw new Refusal(`--jwks-uri ${objection}.`);
   try {
     return {
-      ...(await settleIdTokenSettings(given, parts.outbound)),
+      ...(await settleIdTokenSettings(given, parts.outbound, isDraft)),
       applications: distinct(given.applications),
     };
   } catch (error) {
@@ -92,8 +111,9 @@ async function settleIdToken(parts: RegistrationParts, given: IdTokenRegistratio
 async function settleOpaqueToken(
   parts: RegistrationParts,
   given: OpaqueTokenRegistration & WithApplications,
+  isDraft: boolean,
 ) {
-  const settings = await settleOpaqueTokenSettings(given, parts.outbound);
+  const settings = await settleOpaqueTokenSettings(given, parts.outbound, isDraft);
   return { ...settings, applications: distinct(given.applications) };
 }
 

@@ -11,6 +11,9 @@ const ATTEMPT_ID = /^[A-Za-z0-9_-]{1,64}$/;
 /** Longer than a device code lives. */
 const DEVICE_CLAIM_TTL_SECONDS = 600;
 
+/** A cut-over takes weeks. */
+const LOT_TTL_SECONDS = 90 * 86_400;
+
 export interface Cookies {
   readonly sessionName: string;
   /** Of a browser at a protected host. Cookies are not kept apart by port, so the name is. */
@@ -26,6 +29,9 @@ export interface Cookies {
   /** What this browser claims device codes with. */
   deviceClaim(request: Request): string | undefined;
   setDeviceClaim(response: Response, secret: string): void;
+  /** A whole number below 10,000 that a browser without an address drew (start-in-browser.ts). */
+  lot(request: Request): number | undefined;
+  setLot(response: Response, lot: number): void;
   /** Forgets an attempt and its confirmation. */
   clearAttempt(response: Response, id: string): void;
   host(request: Request, host: string): string | undefined;
@@ -46,6 +52,7 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
     host: (host: string) => `${prefix}host${portOf(host)}`,
     hostNonce: (host: string) => `${prefix}nonce${portOf(host)}`,
     deviceClaim: `${prefix}device`,
+    lot: `${prefix}lot`,
   };
   const options: CookieOptions = { httpOnly: true, secure: isHttps, sameSite: 'lax', path: '/' };
   const set = (response: Response, name: string, value: string, ttlSeconds: number) => {
@@ -80,11 +87,39 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
     setDeviceClaim(response, secret) {
       set(response, names.deviceClaim, secret, DEVICE_CLAIM_TTL_SECONDS);
     },
+    lot(request) {
+      const value = readCookies(request).get(names.lot) ?? '';
+      return /^\d{1,4}$/.test(value) ? Number(value) : undefined;
+    },
+    setLot(response, lot) {
+      set(response, names.lot, String(lot), LOT_TTL_SECONDS);
+    },
     clearAttempt(response, id) {
       if (!ATTEMPT_ID.test(id)) return;
       clear(response, names.attempt(id));
       clear(response, names.confirmation(id));
     },
+    ...hostCookies(names, { set, clear }),
+  };
+}
+
+type HostCookies = Pick<
+  Cookies,
+  'host' | 'setHost' | 'clearHost' | 'hostNonce' | 'setHostNonce' | 'clearHostNonce'
+>;
+
+/** Those of a browser at a protected host. */
+function hostCookies(
+  names: Readonly<Record<'host' | 'hostNonce', (host: string) => string>>,
+  {
+    set,
+    clear,
+  }: {
+    readonly set: (response: Response, name: string, value: string, ttlSeconds: number) => void;
+    readonly clear: (response: Response, name: string) => void;
+  },
+): HostCookies {
+  return {
     host: (request, host) => readCookies(request).get(names.host(host)),
     setHost(response, host, secret, ttlSeconds) {
       set(response, names.host(host), secret, ttlSeconds);

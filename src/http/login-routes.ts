@@ -3,16 +3,15 @@ import type { Request, Response } from 'express';
 import { GatewayError } from '../errors.ts';
 import { acceptedReturnTo } from '../login/return-to.ts';
 import { routeEmail } from '../login/route-login.ts';
-import { startLogin, type StartedLogin } from '../login/start-login.ts';
 import { brandOf, respondWithFailure } from './failures.ts';
 import { addressProblems } from './failure-texts.ts';
 import { callName } from '../users/user.ts';
-import { seeOther } from './app-answers.ts';
-import { currentSession, rememberAttempt } from './browser-login.ts';
+import { currentSession } from './browser-login.ts';
 import { renderLoginPage } from './pages/login-page.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
-import { isFromAnotherSite, wantsJson } from './request-facts.ts';
+import { isFromAnotherSite } from './request-facts.ts';
+import { answerStart, startInBrowser, type BrowserStart, type BrowserStarted } from './start-in-browser.ts';
 
 const LONGEST_HINT = 254;
 const text = (value: unknown): string | undefined =>
@@ -39,18 +38,18 @@ export function showLoginPage(parts: HttpParts) {
 /** `POST /login`, by the form of our page or by a script. */
 export function startFromAddress(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
-    const body = fieldsOf(request.body);
-    const returnTo = await returnToOf(parts, body['return_to']);
+    const fields = fieldsOf(request.body);
+    const returnTo = await returnToOf(parts, fields['return_to']);
+    const email = text(fields['email']);
+    const form = { method: 'post', action: '/login', fields: { email, return_to: returnTo } } as const;
     try {
-      const { redirectUrl } = await runStrategy(request, response, () =>
-        start(parts, { request, response }, returnTo),
+      const started = await runStrategy(request, response, () =>
+        start(parts, { request, response }, { fields, returnTo, form }),
       );
-      if (wantsJson(request)) response.json({ redirect_url: redirectUrl.href });
-      else seeOther(response, redirectUrl.href);
+      answerStart(parts, { request, response }, started, form);
     } catch (error) {
       await respondWithFailure(parts, error, { request, response }, ({ code, reference }) => {
         const problem = addressProblems[code];
-        const email = text(body['email']);
         const brand = brandOf(parts.config);
         return problem && renderLoginPage({ brand, email, returnTo, problem: { ...problem, reference } });
       });
@@ -58,24 +57,27 @@ export function startFromAddress(parts: HttpParts) {
   };
 }
 
+interface AddressStart extends Pick<BrowserStart, 'returnTo' | 'form'> {
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
 async function start(
   parts: HttpParts,
-  { request, response }: { readonly request: Request; readonly response: Response },
-  returnTo: string | undefined,
-): Promise<StartedLogin> {
-  const fields = fieldsOf(request.body);
-  const isForeign = isFromAnotherSite(request, parts.config.publicUrl);
+  exchange: { readonly request: Request; readonly response: Response },
+  { fields, returnTo, form }: AddressStart,
+): Promise<BrowserStarted> {
+  const isForeign = isFromAnotherSite(exchange.request, parts.config.publicUrl);
   try {
-    const route = await routeEmail(parts.login.directory, fields['email']);
-    const started = await startLogin(parts.login, {
+    const ways = await routeEmail(parts.login.directory, fields['email']);
+    return await startInBrowser(parts, exchange, {
       // An address that another site sent was not typed by anybody that we know of.
-      route: isForeign ? { ...route, email: undefined } : route,
-      loginHint: route.email,
+      ways: isForeign ? { ...ways, email: undefined } : ways,
+      chosenId: fields['connection'],
+      form,
+      loginHint: ways.email,
       returnTo,
       isFromAnotherSite: isForeign,
     });
-    rememberAttempt(parts, { request, response }, started.transaction);
-    return started;
   } catch (error) {
     if (error instanceof GatewayError && error.code === 'unknown_domain') await parts.limits.countUnknown();
     throw error;

@@ -3,6 +3,7 @@
  * of a custom-JWT provider.
  */
 import type { Request, Response } from 'express';
+import type { Connection, ConnectionOf } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import { decodeCallbackToken, verifyAgainstDecoy } from '../connections/jwt-callback/callback-token.ts';
 import { GatewayError, type FailureContext } from '../errors.ts';
@@ -11,7 +12,6 @@ import type { DirectoryEntry } from '../login/directory-store.ts';
 import type { LoginTransaction } from '../login/login-transaction.ts';
 import { restartLogin } from '../login/restart-login.ts';
 import { routeOrganization } from '../login/route-login.ts';
-import { startLogin } from '../login/start-login.ts';
 import { canonicalDomain, type DomainName } from '../organizations/domain-name.ts';
 import { canonicalEmail } from '../organizations/email-address.ts';
 import { seeOther } from './app-answers.ts';
@@ -20,21 +20,34 @@ import { returnToOf } from './login-routes.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
 import { isFromAnotherSite } from './request-facts.ts';
+import { answerStart, drawLot, startInBrowser } from './start-in-browser.ts';
 
 /** `GET /sso/{organization}` */
 export function startFromEntryLink(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
+    const { organization } = request.params;
+    const exchange = { request, response };
+    const hint = canonicalEmail(request.query['login_hint']);
+    const returnTo = await returnToOf(parts, request.query['return_to']);
+    const fields = { return_to: returnTo, login_hint: hint?.address };
+    const form = {
+      method: 'get',
+      action: `/sso/${encodeURIComponent(String(organization))}`,
+      fields,
+    } as const;
     const started = await runStrategy(request, response, async () => {
-      const route = await routeOrganization(parts.login.directory, String(request.params['organization']));
-      return startLogin(parts.login, {
-        route,
-        loginHint: canonicalEmail(request.query['login_hint'])?.address,
-        returnTo: await returnToOf(parts, request.query['return_to']),
+      const follower = { hint, drawLot: () => drawLot(parts, exchange) };
+      const ways = await routeOrganization(parts.login.directory, String(organization), follower);
+      return startInBrowser(parts, exchange, {
+        ways,
+        chosenId: request.query['connection'],
+        form,
+        loginHint: hint?.address,
+        returnTo,
         isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
       });
     });
-    rememberAttempt(parts, { request, response }, started.transaction);
-    seeOther(response, started.redirectUrl.href);
+    answerStart(parts, exchange, started, form);
   };
 }
 
@@ -79,13 +92,15 @@ export function completeJwtCallback(parts: HttpParts) {
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
     if (domain === undefined || entry === undefined) return refuseUnknown(token);
     const attempts = callbackAttempts(parts, request, entry);
-    const connection = entry.connections.find((found) => found.kind === 'jwt-callback');
-    if (connection === undefined && attempts.length === 0) return refuseUnknown(token);
+    const connections = callbackConnections(entry);
+    if (connections.length === 0 && attempts.length === 0) return refuseUnknown(token);
     const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
     if (attempts.length > 0) {
       await completeNewestUnspent(parts, { request, response }, { attempts, path });
-    } else if (connection !== undefined) {
-      const started = await runStrategy(request, response, () =>
+      return;
+    }
+    const started = await runStrategy(request, response, () =>
+      firstThatTakes(connections, (connection) =>
         restartLogin(parts.login, {
           entry,
           connection,
@@ -94,11 +109,42 @@ export function completeJwtCallback(parts: HttpParts) {
           isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
           countRestart: (id, email) => parts.limits.countRestart(id, email),
         }),
-      );
-      rememberAttempt(parts, { request, response }, started.transaction);
-      seeOther(response, started.redirectUrl.href);
-    }
+      ),
+    );
+    rememberAttempt(parts, { request, response }, started.transaction);
+    seeOther(response, started.redirectUrl.href);
   };
+}
+
+/** Those that a token nobody asked for may be of, the active ones first. A draft is none of them yet. */
+function callbackConnections({ connections }: DirectoryEntry): readonly ConnectionOf<'jwt-callback'>[] {
+  const known = connections
+    .filter(({ kind }) => kind === 'jwt-callback')
+    .filter(({ status }) => status !== 'draft');
+  const isActive = ({ status }: Connection) => status === 'active';
+  return [
+    ...known.filter(isActive),
+    ...known.filter((one) => !isActive(one)),
+  ] as ConnectionOf<'jwt-callback'>[];
+}
+
+const MAY_BE_ANOTHERS: ReadonlySet<string> = new Set(['token_invalid', 'login_expired']);
+
+/** What is no good for one connection, or spent there, may be another one's. */
+async function firstThatTakes<One, Result>(
+  all: readonly One[],
+  take: (one: One) => Promise<Result>,
+): Promise<Result> {
+  let first: unknown;
+  for (const one of all) {
+    try {
+      return await take(one);
+    } catch (error) {
+      first ??= error;
+      if (!(error instanceof GatewayError) || !MAY_BE_ANOTHERS.has(error.code)) throw error;
+    }
+  }
+  throw first;
 }
 
 /** Newest first. Attempts through a connection of another kind are none of this callback's. */
@@ -113,21 +159,28 @@ function callbackAttempts(
   );
 }
 
-/** With several tabs the newest unspent start counts; that one was spent is found by trying, which spends nothing else. */
+/**
+ * With several tabs the newest unspent start counts; that one was spent is found by trying, which spends nothing else. Where the
+ * organization moves from one such connection to another, the newest of each is tried.
+ */
 async function completeNewestUnspent(
   parts: HttpParts,
   exchange: { readonly request: Request; readonly response: Response },
   { attempts, path }: { readonly attempts: readonly LoginTransaction[]; readonly path: string },
 ): Promise<void> {
-  for (const [index, transaction] of attempts.entries()) {
-    try {
-      await complete(parts, exchange, { transaction, path, isProved: false });
-      return;
-    } catch (error) {
-      const isSpent = error instanceof GatewayError && error.code === 'login_expired';
-      if (!isSpent || index === attempts.length - 1) throw error;
+  const connectionIds = [...new Set(attempts.map(({ connectionId }) => connectionId))];
+  await firstThatTakes(connectionIds, async (connectionId) => {
+    const own = attempts.filter((attempt) => attempt.connectionId === connectionId);
+    for (const [index, transaction] of own.entries()) {
+      try {
+        await complete(parts, exchange, { transaction, path, isProved: false });
+        return;
+      } catch (error) {
+        const isSpent = error instanceof GatewayError && error.code === 'login_expired';
+        if (!isSpent || index === own.length - 1) throw error;
+      }
     }
-  }
+  });
 }
 
 /** Takes as long as for a known domain, and ends the same. */

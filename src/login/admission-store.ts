@@ -6,6 +6,7 @@
  */
 import type { Knex } from 'knex';
 import type { UserPolicy } from '../connections/connection.ts';
+import { TOKEN_KINDS } from '../connections/connection-kinds.ts';
 import type { Database } from '../database/database.ts';
 import type { Admission } from './admit-identity.ts';
 
@@ -23,10 +24,17 @@ export interface AdmissionQuestion extends UserPolicy {
   readonly subject: string | null;
 }
 
+const TOKEN_KIND_LIST = TOKEN_KINDS.map((kind) => `'${kind}'`).join(', ');
+
+/**
+ * `ranks`: how precisely a route of a connection speaks of the address. A connection vouches for an address if none is more
+ * precise, or if it is one of a cut-over's and the other one does. `elsewhere`: where else the user is known, and whether that lets
+ * this connection know the same person, too: a cut-over does by its rule, and a choice that both are part of.
+ */
 export const ADMISSION = `
   facts AS MATERIALIZED (
     SELECT o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, o.return_url,
-           c.status, c.login_revision,
+           c.status, c.login_revision, c.kind NOT IN (${TOKEN_KIND_LIST}) AS is_redirect,
            CAST(:domain AS text) IS NULL OR EXISTS (
                    SELECT FROM domains d
                    WHERE d.organization_id = o.id AND d.name = :domain AND d.verified_at IS NOT NULL) AS domain_proved
@@ -44,19 +52,51 @@ export const ADMISSION = `
     FROM users u WHERE u.organization_id = :organizationId AND u.email = :email
     FOR SHARE OF u
   ),
+  pair AS MATERIALIZED (
+    SELECT x.id, x.relink, x.to_connection_id = CAST(:connectionId AS uuid) AS is_to,
+           CASE WHEN x.to_connection_id = CAST(:connectionId AS uuid) THEN x.from_connection_id ELSE x.to_connection_id END AS other_id
+    FROM cutovers x
+    WHERE x.organization_id = :organizationId AND CAST(:connectionId AS uuid) IN (x.from_connection_id, x.to_connection_id)
+  ),
+  ranks AS MATERIALIZED (
+    SELECT r.connection_id, max(CASE r.kind WHEN 'address' THEN 3 WHEN 'domain' THEN 2 ELSE 1 END) AS rank
+    FROM connection_routes r JOIN connections c ON c.id = r.connection_id AND c.status <> 'draft'
+    WHERE r.organization_id = :organizationId
+      AND (r.kind = 'everybody' OR (r.kind = 'domain' AND r.value = :domain) OR (r.kind = 'address' AND r.value = :email))
+    GROUP BY r.connection_id
+  ),
+  vouching AS MATERIALIZED (
+    SELECT FROM (SELECT CAST(:connectionId AS uuid) AS id UNION ALL SELECT other_id FROM pair) AS either
+    WHERE coalesce((SELECT rank FROM ranks WHERE connection_id = either.id),
+                   CASE WHEN EXISTS (SELECT FROM connection_routes r WHERE r.connection_id = either.id) THEN -1 ELSE 0 END)
+          >= coalesce((SELECT max(rank) FROM ranks), 0)
+  ),
+  elsewhere AS MATERIALIZED (
+    SELECT EXISTS (SELECT FROM pair WHERE pair.other_id = i.connection_id AND (
+                     NOT pair.is_to OR pair.relink = 'domain' OR EXISTS (
+                       SELECT FROM cutover_people p WHERE p.cutover_id = pair.id AND p.email = :email AND p.is_moved)))
+           OR coalesce((SELECT rank FROM ranks WHERE connection_id = i.connection_id)
+                       = (SELECT rank FROM ranks WHERE connection_id = CAST(:connectionId AS uuid)), false) AS may_link
+    FROM named JOIN identities i ON i.organization_id = :organizationId AND i.user_id = named.id
+    JOIN connections c ON c.id = i.connection_id AND c.kind NOT IN (${TOKEN_KIND_LIST})
+    WHERE i.connection_id <> :connectionId
+  ),
   admission AS MATERIALIZED (
     SELECT CASE
       WHEN NOT EXISTS (SELECT FROM facts) THEN 'connection_missing'
       WHEN (SELECT organization_disabled FROM facts) THEN 'organization_disabled'
-      WHEN (SELECT status FROM facts) <> 'active' THEN 'connection_disabled'
+      WHEN (SELECT status FROM facts) NOT IN ('active', 'retiring') THEN 'connection_disabled'
       WHEN (SELECT login_revision FROM facts) > :revision THEN 'connection_changed'
       WHEN NOT (SELECT domain_proved FROM facts) THEN 'domain_not_proved'
+      WHEN (SELECT is_redirect FROM facts) AND NOT EXISTS (SELECT FROM vouching) THEN 'address_elsewhere'
       WHEN (SELECT disabled FROM linked) THEN 'user_disabled'
       WHEN (SELECT id FROM linked) <> (SELECT id FROM named) THEN 'address_taken'
       WHEN EXISTS (SELECT FROM linked) THEN 'admitted'
       WHEN (SELECT disabled FROM named) THEN 'user_disabled'
       WHEN EXISTS (SELECT FROM identities i JOIN named ON named.id = i.user_id
                    WHERE i.connection_id = :connectionId AND (i.issuer, i.subject) <> (:issuer, :subject)) THEN 'identity_conflict'
+      WHEN (SELECT is_redirect FROM facts) AND EXISTS (SELECT FROM elsewhere)
+           AND NOT EXISTS (SELECT FROM elsewhere WHERE may_link) THEN 'identity_elsewhere'
       WHEN EXISTS (SELECT FROM named) AND NOT CAST(:linksByEmail AS boolean) THEN 'user_not_linkable'
       WHEN EXISTS (SELECT FROM named) THEN 'admitted'
       WHEN CAST(:creates AS text) = 'always' THEN 'admitted'

@@ -12,9 +12,11 @@ export type Admission =
   | 'connection_changed'
   | 'organization_disabled'
   | 'domain_not_proved'
+  | 'address_elsewhere'
   | 'user_disabled'
   | 'address_taken'
   | 'identity_conflict'
+  | 'identity_elsewhere'
   | 'user_not_linkable'
   | 'user_unknown'
   | 'admitted';
@@ -37,6 +39,10 @@ export const admissionRefusals: Readonly<Record<Exclude<Admission, 'admitted'>, 
     code: 'email_not_allowed',
     reason: "the organization has not proved the address's domain",
   },
+  address_elsewhere: {
+    code: 'email_not_allowed',
+    reason: 'people of this address are signed in by another connection of the organization',
+  },
   user_disabled: { code: 'user_disabled', reason: 'the user is disabled' },
   address_taken: {
     code: 'email_not_allowed',
@@ -45,6 +51,11 @@ export const admissionRefusals: Readonly<Record<Exclude<Admission, 'admitted'>, 
   identity_conflict: {
     code: 'email_not_allowed',
     reason: 'identity conflict: the user of this address signs in here with another subject',
+  },
+  identity_elsewhere: {
+    code: 'email_not_allowed',
+    reason:
+      'identity conflict: the user of this address is known by another connection, and no cut-over lets this one take them over',
   },
   user_not_linkable: {
     code: 'email_not_allowed',

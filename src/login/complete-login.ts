@@ -11,7 +11,11 @@
  *   7 go where the person was going
  */
 import { createHash } from 'node:crypto';
-import { USERS_OF_THE_ORGANIZATION, type RedirectConnection } from '../connections/connection.ts';
+import {
+  takesSignIns,
+  USERS_OF_THE_ORGANIZATION,
+  type RedirectConnection,
+} from '../connections/connection.ts';
 import { connectionKinds, isRedirectConnection } from '../connections/connection-kinds.ts';
 import type { Callback } from '../connections/connector.ts';
 import type { AddressedIdentity, VerifiedIdentity } from '../connections/verified-identity.ts';
@@ -101,7 +105,7 @@ async function requireSameConnection(
   if (connection?.organizationId !== transaction.organizationId || !isRedirectConnection(connection)) {
     throw admissionFailure('connection_missing');
   }
-  if (connection.status !== 'active') throw admissionFailure('connection_disabled');
+  if (!takesSignIns(connection)) throw admissionFailure('connection_disabled');
   if (connection.loginRevision > transaction.revision) throw admissionFailure('connection_changed');
   return connection;
 }

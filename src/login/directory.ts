@@ -7,13 +7,22 @@ import { isId } from '../connections/connection-store.ts';
 import type { Change, ChangeFeed } from '../database/change-feed.ts';
 import type { Database } from '../database/database.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
-import { findDirectoryEntry, type DirectoryEntry, type DirectoryKey } from './directory-store.ts';
+import type { EmailAddress } from '../organizations/email-address.ts';
+import {
+  findDirectoryEntry,
+  findPersonRoutes,
+  type DirectoryEntry,
+  type DirectoryKey,
+  type PersonRoutes,
+} from './directory-store.ts';
 
 export interface Directory {
   /** By a proved domain, compared exactly. */
   byDomain(name: DomainName): Promise<DirectoryEntry | undefined>;
   bySlug(slug: string): Promise<DirectoryEntry | undefined>;
   byConnection(id: string): Promise<DirectoryEntry | undefined>;
+  /** What routes and the cut-over of an organization say of one address. */
+  personRoutes(entry: DirectoryEntry, address: EmailAddress): Promise<PersonRoutes>;
 }
 
 const MOST_KEYS = 100_000;
@@ -33,6 +42,7 @@ export function openDirectory(database: Database, feed: ChangeFeed): Directory {
     byDomain: (name) => directory.find('domain', name),
     bySlug: (slug) => directory.find('slug', slug),
     byConnection: (id) => (isId(id) ? directory.find('connection', id) : Promise.resolve(undefined)),
+    personRoutes: (entry, address) => findPersonRoutes(database, entry, address),
   };
 }
 

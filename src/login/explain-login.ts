@@ -2,9 +2,15 @@
  * Which way an address would go and why, without signing in. It asks what a sign-in asks, so what it says is what
  * would happen, up to what only the provider knows.
  */
-import { followSeconds, USERS_OF_THE_ORGANIZATION, type Connection } from '../connections/connection.ts';
+import {
+  followSeconds,
+  USERS_OF_THE_ORGANIZATION,
+  type Connection,
+  type RedirectConnection,
+} from '../connections/connection.ts';
 import { connectionKinds, isRedirectConnection } from '../connections/connection-kinds.ts';
 import type { Database } from '../database/database.ts';
+import type { MoveReason } from '../cutover/cutover.ts';
 import { formatDuration } from '../duration.ts';
 import type { FailureCode } from '../errors.ts';
 import { canonicalDomain } from '../organizations/domain-name.ts';
@@ -12,8 +18,14 @@ import { canonicalEmail, type ParsedEmail } from '../organizations/email-address
 import { findDomain } from '../organizations/organization-store.ts';
 import { askAdmission } from './admission-store.ts';
 import { admissionRefusals } from './admit-identity.ts';
-import { findDirectoryEntry, type DirectoryEntry } from './directory-store.ts';
-import { activeConnection } from './route-login.ts';
+import { chooseConnection, type RouteDecision } from './choose-connection.ts';
+import { findDirectoryEntry, findPersonRoutes, type DirectoryEntry } from './directory-store.ts';
+
+interface ExplainedConnection {
+  readonly id: string;
+  readonly kind: Connection['kind'];
+  readonly status: string;
+}
 
 export interface Explanation {
   /** As it was asked. */
@@ -24,7 +36,9 @@ export interface Explanation {
   readonly email?: string;
   readonly domain?: string;
   readonly organization?: { readonly slug: string; readonly name: string; readonly enabled: boolean };
-  readonly connection?: { readonly id: string; readonly kind: Connection['kind']; readonly status: string };
+  readonly connection?: ExplainedConnection;
+  /** Where the person chooses: all that there are. */
+  readonly choice?: readonly ExplainedConnection[];
   /** What was decided, step by step, in words for the operator. */
   readonly steps: readonly string[];
 }
@@ -71,20 +85,71 @@ async function explainEntry(
     steps.push(`The organization is disabled. Enable it: org enable ${organization.slug}`);
     return { outcome: 'refused', code: 'unknown_domain', steps };
   }
-  const connection = activeConnection(entry);
-  if (connection === undefined) {
-    const [disabled] = entry.connections.filter(isRedirectConnection);
-    steps.push(
-      disabled === undefined
+  const routes = await findPersonRoutes(database, entry, email.address);
+  const decision = chooseConnection(entry, { email, routes });
+  steps.push(...explainDecision(entry, decision));
+  const [connection, ...others] = decision.connections;
+  if (connection === undefined) return { outcome: 'refused', code: 'unknown_domain', steps };
+  if (others.length > 0) steps.push('The person chooses; what follows is said of the first one.');
+  const choice = others.length === 0 ? {} : { choice: decision.connections.map(explained) };
+  return { ...(await explainAdmission(database, entry, { email, connection, steps })), ...choice };
+}
+
+const explained = ({ id, kind, status }: Connection): ExplainedConnection => ({ id, kind, status });
+
+const named = (connection: RedirectConnection) =>
+  `${connection.id} (${connectionKinds[connection.kind].label})`;
+
+const ROUTED_BY: Readonly<Record<RouteDecision['by'], string>> = {
+  address: 'A route of this very address leads to',
+  domain: "A route of the address's domain leads to",
+  everybody: 'Everybody whom no other route speaks of is sent to',
+  rest: 'The only connection without routes is',
+};
+
+/** Why the person goes where they go, or nowhere. */
+function explainDecision(
+  { organization, connections: all, cutover }: DirectoryEntry,
+  { by, routed, cutover: move, connections }: RouteDecision,
+): readonly string[] {
+  if (routed.length === 0) {
+    const ways = all.filter(isRedirectConnection).filter(({ status }) => status !== 'draft');
+    return [
+      ways.length === 0
         ? `The organization has no connection that a browser can sign in by. Add one: connection add ${organization.slug} oidc ...`
-        : `Its connection is disabled. Enable it: connection enable ${disabled.id}`,
-    );
-    return { outcome: 'refused', code: 'unknown_domain', steps };
+        : 'No route leads to any of its connections. Add one: connection route <id> --everybody',
+    ];
   }
-  const { id, kind, status } = connection;
-  steps.push(
-    `Its active connection is ${id} (${connectionKinds[kind].label}): the person is sent there to sign in.`,
+  const steps = [`${ROUTED_BY[by]} ${routed.map(named).join(' or ')}.`];
+  if (move !== undefined && cutover !== undefined) steps.push(MOVES[move.why](cutover.share, move.isMoved));
+  const [first] = connections;
+  if (first !== undefined) {
+    const [target] = connections.length === 1 ? [named(first)] : ['one of them'];
+    return [...steps, `The person is sent to ${target} to sign in.`];
+  }
+  const states = routed.map(({ id, status }) =>
+    status === 'active' ? '' : `It is ${status}. Enable it: connection enable ${id}`,
   );
+  return [...steps, ...states.filter((state) => state !== '')];
+}
+
+const MOVES: Readonly<Record<MoveReason, (share: number, isMoved: boolean) => string>> = {
+  finished: () => 'The cut-over is finished: everybody goes to the new connection.',
+  included: () => 'The cut-over includes this person: they go to the new connection.',
+  excluded: () => 'The cut-over excludes this person: they stay with the old connection.',
+  share: (share, isMoved) =>
+    `The cut-over moves ${share} % of the people, and this person is ${isMoved ? '' : 'not '}among them.`,
+};
+
+async function explainAdmission(
+  database: Database,
+  { organization }: DirectoryEntry,
+  {
+    email,
+    connection,
+    steps,
+  }: { readonly email: ParsedEmail; readonly connection: RedirectConnection; readonly steps: string[] },
+): Promise<Omit<Explanation, 'asked'>> {
   const { answer, userExists } = await askAdmission(database, {
     organizationId: organization.id,
     connectionId: connection.id,
@@ -99,7 +164,7 @@ async function explainEntry(
     const { code, reason } = admissionRefusals[answer];
     steps.push(`After signing in there, the person is refused: ${reason}.`);
     if (answer === 'user_unknown') steps.push(`Add the user: user add ${organization.slug} ${email.address}`);
-    return { outcome: 'refused', code, connection: { id, kind, status }, steps };
+    return { outcome: 'refused', code, connection: explained(connection), steps };
   }
   steps.push(
     userExists
@@ -113,5 +178,5 @@ async function explainEntry(
       `The provider is asked every ${interval} whether it still stands by the person; if not, they are out.`,
     );
   }
-  return { outcome: 'signs_in', connection: { id, kind, status }, steps };
+  return { outcome: 'signs_in', connection: explained(connection), steps };
 }

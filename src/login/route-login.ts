@@ -1,13 +1,14 @@
 /**
- * Which way a person goes: from a canonical address, or from an organization's entry link, to the organization's active
- * connection. Who does not exist, who is disabled and who has no way in look alike from outside.
+ * Which way a person goes: from a canonical address, or from an organization's entry link, to one of the organization's active
+ * connections (choose-connection.ts). Who does not exist, who is disabled and who has no way in look alike from outside.
  */
 import type { RedirectConnection, TokenConnection, TokenKind } from '../connections/connection.ts';
-import { isRedirectConnection, isTokenConnection } from '../connections/connection-kinds.ts';
+import { isTokenConnection } from '../connections/connection-kinds.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
-import { canonicalEmail, type EmailAddress } from '../organizations/email-address.ts';
+import { canonicalEmail, type EmailAddress, type ParsedEmail } from '../organizations/email-address.ts';
 import { isSlug, type Organization } from '../organizations/organization.ts';
+import { chooseConnection, drawsLots, type PersonToRoute } from './choose-connection.ts';
 import type { DirectoryEntry } from './directory-store.ts';
 import type { Directory } from './directory.ts';
 
@@ -20,24 +21,58 @@ export interface Route {
   readonly email: EmailAddress | undefined;
 }
 
+/** The ways that a person may go: one, or several to choose from. */
+export interface Ways extends Omit<Route, 'connection'> {
+  readonly connections: readonly [RedirectConnection, ...RedirectConnection[]];
+}
+
 /**
  * @throws GatewayError `malformed_request` for what is no address, `unknown_domain` for one that nobody claims
  */
-export async function routeEmail(directory: Directory, typed: unknown): Promise<Route> {
+export async function routeEmail(directory: Directory, typed: unknown): Promise<Ways> {
   const email = canonicalEmail(typed);
   if (email === undefined) throw new GatewayError('malformed_request', { reason: 'not an e-mail address' });
-  const entry = await directory.byDomain(email.domain);
-  return { ...requireWay(entry, 'unknown_domain'), domain: email.domain, email: email.address };
+  const entry = requireEntry(await directory.byDomain(email.domain), 'unknown_domain');
+  const routes = await directory.personRoutes(entry, email.address);
+  const connections = requireWays(entry, { email, routes }, 'unknown_domain');
+  return { organization: entry.organization, connections, domain: email.domain, email: email.address };
+}
+
+/** Somebody who follows a link, and typed nothing. */
+export interface Follower {
+  /** An address that came with the link; one of another organization counts as none. */
+  readonly hint?: ParsedEmail | undefined;
+  /** Draws for somebody without an address, once for life; [0, 100). */
+  readonly drawLot: () => number;
 }
 
 /** @throws GatewayError `unknown_organization` */
-export async function routeOrganization(directory: Directory, slug: string): Promise<Route> {
-  const entry = isSlug(slug) ? await directory.bySlug(slug) : undefined;
-  const way = requireWay(entry, 'unknown_organization');
-  const [domain] = entry?.domains ?? [];
+export async function routeOrganization(
+  directory: Directory,
+  slug: string,
+  { hint, drawLot }: Follower,
+): Promise<Ways> {
+  const code = 'unknown_organization';
+  const entry = requireEntry(isSlug(slug) ? await directory.bySlug(slug) : undefined, code);
+  const email = hint !== undefined && entry.domains.includes(hint.domain) ? hint : undefined;
+  const person = email && { email, routes: await directory.personRoutes(entry, email.address) };
+  const lot = person === undefined && drawsLots(entry) ? drawLot() : undefined;
+  const connections = requireWays(entry, person, code, lot);
+  const [domain] = entry.domains;
   // Nobody could be admitted: an address has to be of a proved domain.
-  if (domain === undefined) throw unknown('unknown_organization', 'no proved domain', way.organization);
-  return { ...way, domain, email: undefined };
+  if (domain === undefined) throw unknown(code, 'no proved domain', entry.organization);
+  return { organization: entry.organization, connections, domain: email?.domain ?? domain, email: undefined };
+}
+
+/**
+ * The one way, or the one that the person chose of several.
+ * @param chosenId id of a connection; what is not among the ways is as if nothing had been chosen
+ * @returns undefined while the person has to choose
+ */
+export function takeWay({ connections, ...ways }: Ways, chosenId: unknown): Route | undefined {
+  const [only, another] = connections;
+  const connection = another === undefined ? only : connections.find(({ id }) => id === chosenId);
+  return connection && { ...ways, connection };
 }
 
 /** A token that an application shows for a person of an organization. */
@@ -86,22 +121,23 @@ export async function routeToken(directory: Directory, question: TokenRouteQuest
   throw unknown(code, `no ${question.kind} connection of it names the application`, organization);
 }
 
-function requireWay(
-  entry: DirectoryEntry | undefined,
-  code: FailureCode,
-): { readonly organization: Organization; readonly connection: RedirectConnection } {
+/** @throws GatewayError of that code */
+function requireEntry(entry: DirectoryEntry | undefined, code: FailureCode): DirectoryEntry {
   if (entry === undefined) throw unknown(code, 'nobody has it');
   const { organization } = entry;
   if (!organization.enabled) throw unknown(code, 'the organization is disabled', organization);
-  const connection = activeConnection(entry);
-  if (connection === undefined)
-    throw unknown(code, 'the organization has no active connection', organization);
-  return { organization, connection };
+  return entry;
 }
 
-/** The connection that new sign-ins of an organization's browsers take. */
-export function activeConnection(entry: DirectoryEntry): RedirectConnection | undefined {
-  return entry.connections.filter(isRedirectConnection).find(({ status }) => status === 'active');
+function requireWays(
+  entry: DirectoryEntry,
+  person: PersonToRoute | undefined,
+  code: FailureCode,
+  lot?: number,
+): Ways['connections'] {
+  const [first, ...others] = chooseConnection(entry, person, lot).connections;
+  if (first !== undefined) return [first, ...others];
+  throw unknown(code, 'the organization has no active connection for the person', entry.organization);
 }
 
 function unknown(code: FailureCode, reason: string, organization?: Organization): GatewayError {

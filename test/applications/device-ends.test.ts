@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { requireApplication, setApplicationEnabled } from '../../src/applications/application-store.ts';
 import { changeApplication } from '../../src/applications/register-application.ts';
-import { setConnectionStatus } from '../../src/connections/connection-store.ts';
+import { setConnectionStatus } from '../../src/connections/connection-state-store.ts';
 import { canonicalEmail } from '../../src/organizations/email-address.ts';
 import { setOrganizationEnabled } from '../../src/organizations/organization-store.ts';
 import { listSessions, revokeSession } from '../../src/sessions/session-store.ts';

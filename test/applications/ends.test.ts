@@ -9,7 +9,7 @@ import {
   setApplicationEnabled,
 } from '../../src/applications/application-store.ts';
 import { changeApplication } from '../../src/applications/register-application.ts';
-import { deleteConnection, setConnectionStatus } from '../../src/connections/connection-store.ts';
+import { deleteConnection, setConnectionStatus } from '../../src/connections/connection-state-store.ts';
 import { canonicalEmail } from '../../src/organizations/email-address.ts';
 import { deleteOrganization, setOrganizationEnabled } from '../../src/organizations/organization-store.ts';
 import { listSessions, revokeSession } from '../../src/sessions/session-store.ts';
@@ -122,7 +122,7 @@ const CASES: readonly Case[] = [
   },
   {
     name: 'S-13 the connection is removed',
-    end: ({ company }) => deleteConnection(database(), company.connection, 'test'),
+    end: ({ company }) => deleteConnection(database(), company.connection, { mayBeLast: true }, 'test'),
   },
   {
     name: 'P-14 the application is disabled',

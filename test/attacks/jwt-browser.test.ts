@@ -1,6 +1,6 @@
 /** The custom JWT callback and the browser that brings the token: who started, once, and what is asked where nobody knows. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { setConnectionStatus } from '../../src/connections/connection-store.ts';
+import { setConnectionStatus } from '../../src/connections/connection-state-store.ts';
 import { addCallbackKey, removeCallbackKey } from '../../src/connections/register-connection.ts';
 import { setOrganizationEnabled } from '../../src/organizations/organization-store.ts';
 import { rsaKeyPair } from '../support/test-gateway.ts';

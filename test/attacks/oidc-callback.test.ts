@@ -1,10 +1,7 @@
 /** The redirect URI of OpenID Connect: whose attempt comes back, once, to the place where it belongs. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import {
-  deleteConnection,
-  requireConnection,
-  setConnectionStatus,
-} from '../../src/connections/connection-store.ts';
+import { deleteConnection, setConnectionStatus } from '../../src/connections/connection-state-store.ts';
+import { requireConnection } from '../../src/connections/connection-store.ts';
 import { updateOidcConnection } from '../../src/connections/register-connection.ts';
 import {
   CLIENT_SECRET,
@@ -226,7 +223,7 @@ describe('a connection that changes while somebody signs in', () => {
 
   it('O-21 refuses where it was removed', async () => {
     const { company, visitor, callback } = await away();
-    await deleteConnection(scene.gateway.database, company.connection, 'test');
+    await deleteConnection(scene.gateway.database, company.connection, { mayBeLast: true }, 'test');
     await expectRefusal(scene.gateway, () => visitor.send(callback), CHANGED);
   });
 

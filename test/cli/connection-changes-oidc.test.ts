@@ -89,9 +89,10 @@ describe('connection disable, enable, remove', () => {
     expect(await cli.json(['connection', 'disable', id])).toHaveProperty('status', 'disabled');
     expect(await cli.json(['connection', 'enable', id])).toHaveProperty('status', 'active');
     expect((await cli.run(['connection', 'list', String(organization)])).stdout).toMatch(
-      /^ID +KIND +STATUS\n/,
+      /^ID +KIND +STATUS +WHO\n/,
     );
-    expect(await cli.json(['connection', 'remove', id])).toEqual({ removed: id });
+    await cli.refused(['connection', 'remove', id, '--yes'], /only connection .*--last/);
+    expect(await cli.json(['connection', 'remove', id, '--last'])).toEqual({ removed: id });
     await cli.refused(['connection', 'show', id], /^There is no connection .*connection list/);
     expect(await cli.json(['connection', 'list', String(organization)])).toEqual([]);
   });

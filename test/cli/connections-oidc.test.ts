@@ -36,6 +36,9 @@ describe('connection add … oidc', () => {
       client_secrets: [
         { id: expect.any(String), added_at: expect.any(String), expires_at: null, refused_at: null },
       ],
+      label: null,
+      people: 'everybody',
+      routes: { addresses: [], domains: [], everybody: true },
       status: 'active',
       revision: 1,
       created_at: expect.stringMatching(/Z$/),
@@ -246,13 +249,13 @@ describe('connection add … oidc', () => {
     await cli.misused(['connection', 'add', slug, 'saml'], /oidc, jwt-callback/);
   });
 
-  it('refuses a second redirect connection of an organization, also of two at once', async () => {
+  it("adds a second one beside the first, which alone is everybody's, also of two at once", async () => {
     const slug = await newOrganization();
     const both = await Promise.all(
       [1, 2].map(() => cli.run(addArgs(slug, '-', '--json'), { stdin: SECRET })),
     );
-    expect(both.map(({ status }) => status).sort()).toEqual([0, 1]);
-    await cli.refused(addArgs(slug, '-'), /has a connection already: .*connection update/, { stdin: SECRET });
-    expect(await cli.json<unknown[]>(['connection', 'list', slug])).toHaveLength(1);
+    expect(both.map(({ status }) => status)).toEqual([0, 0]);
+    const listed = await cli.json<{ people: string }[]>(['connection', 'list', slug]);
+    expect(listed.map(({ people }) => people).sort()).toEqual(['everybody', 'nobody']);
   });
 });

@@ -101,7 +101,7 @@ describe('a way in', () => {
   it('closes with a removed connection, and its users stay', async () => {
     const { id } = await nodes.addJwtCallback(tenant.slug);
     const signedIn = await nodes.signIn(tenant);
-    await cli.json(['connection', 'remove', id]);
+    await cli.json(['connection', 'remove', id, '--last']);
     await nodes.obeyed(404, typing(tenant.email));
     await nodes.signedOutEverywhere(signedIn);
     expect(await cli.json<unknown[]>(['user', 'list', tenant.slug])).toHaveLength(1);

@@ -140,7 +140,7 @@ describe('connection show', () => {
     // It is said within a second, and what was said of the changed one is taken back.
     const ofOther = JSON.stringify([{ connection_id: other.connection.id }]);
     while (JSON.stringify(await rows()) !== ofOther) await new Promise((resolve) => setTimeout(resolve, 50));
-    await cli.json(['connection', 'remove', other.connection.id]);
+    await cli.json(['connection', 'remove', other.connection.id, '--last']);
     expect(await rows()).toEqual([]);
   });
 });

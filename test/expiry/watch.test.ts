@@ -1,6 +1,7 @@
 /** What the server says by itself of what ends: once for each threshold, whichever node looks, and again for what took its place. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { requireConnection, setConnectionStatus } from '../../src/connections/connection-store.ts';
+import { setConnectionStatus } from '../../src/connections/connection-state-store.ts';
+import { requireConnection } from '../../src/connections/connection-store.ts';
 import { send } from '../attacks/refusal.ts';
 import { registrationParts } from '../attacks/oidc-scene.ts';
 import { addOidcConnection } from '../../src/connections/register-connection.ts';

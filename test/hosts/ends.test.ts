@@ -1,6 +1,6 @@
 /** What a browser has at a host ends with whatever it rests on, within a second and on every node, though it is answered from memory. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { setConnectionStatus } from '../../src/connections/connection-store.ts';
+import { setConnectionStatus } from '../../src/connections/connection-state-store.ts';
 import { deleteHost, requireHost } from '../../src/hosts/host-store.ts';
 import { canonicalEmail } from '../../src/organizations/email-address.ts';
 import { setOrganizationEnabled } from '../../src/organizations/organization-store.ts';

@@ -1,6 +1,6 @@
 /** What a person reads when something failed: one sentence, one next step, one reference, and nothing from inside. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { setConnectionStatus } from '../../src/connections/connection-store.ts';
+import { setConnectionStatus } from '../../src/connections/connection-state-store.ts';
 import type { FailureCode } from '../../src/errors.ts';
 import { eventsAfter, expectRefusal, send, type Answer } from '../attacks/refusal.ts';
 import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';

@@ -35,23 +35,29 @@ export interface IdTokenRegistration {
 
 /**
  * Asks for the keys, so that nobody finds out at the first sign-in that there are none.
+ * @param isDraft whether they may come later
  * @throws GatewayError `identity_provider_error` or `identity_provider_timeout` if they cannot be had
  * @throws Refusal if anything is not fit
  */
 export async function settleIdTokenSettings(
   registration: IdTokenRegistration,
   policy: OutboundPolicy,
+  isDraft: boolean,
 ): Promise<Omit<IdTokenSettings, 'applications'>> {
   const { jwksUri, issuer, audience, trustsEmail = false } = registration;
   requireText('--issuer', issuer);
   requireText('--audience', audience);
+  if (!isDraft) await requireKeys(jwksUri, policy);
+  return { jwksUri, issuer, audience, match: registration.match, trustsEmail };
+}
+
+async function requireKeys(jwksUri: string, policy: OutboundPolicy): Promise<void> {
   await requireReachable(jwksUri, policy);
   const fetch = guardedFetch(policy);
   const { keys } = await providerKeys(() =>
     fetch(jwksUri, { headers: { accept: 'application/json' } }),
   ).current();
   if (keys.length === 0) throw new Refusal('The key endpoint has no public key that verifies signatures.');
-  return { jwksUri, issuer, audience, match: registration.match, trustsEmail };
 }
 
 /** Compared character by character with what tokens hold. */

@@ -37,6 +37,10 @@ export async function openProvider(
   if (clientSecrets.inOrder().length === 0) {
     throw new GatewayError('identity_provider_error', { reason: 'the client secret cannot be decrypted' });
   }
+  if (settings.issuer === '') {
+    const reason = 'the provider has not answered yet since the draft was made; run connection test';
+    throw new GatewayError('identity_provider_error', { reason, isVerdict: true });
+  }
   const metadata = await fetchProviderMetadata(settings.discoveryUrl, context.fetch, {
     allowPrivateNetworks,
   });

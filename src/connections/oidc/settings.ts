@@ -28,6 +28,7 @@ export const oidcSettings = z.object({
   followSeconds: z.number().optional(),
   /** Whether people are asked to consent to that (`prompt=consent`), without which some providers give no refresh token. */
   followConsent: z.enum(['auto', 'yes', 'no']).default('auto'),
+  /** Empty, as the origins are, in a draft whose provider has not answered yet. */
   issuer: z.string(),
   endpointOrigins: z.array(z.string()).readonly(),
 });
@@ -56,19 +57,40 @@ export interface OidcRegistration {
 
 /**
  * Asks the provider and fixes what it says.
+ * @param isDraft whether a provider that does not answer may be asked later
  * @throws GatewayError `identity_provider_error` or `identity_provider_timeout` if it does not answer, or not correctly
  * @throws Refusal if it cannot be used
  */
 export async function settleOidcSettings(
   registration: OidcRegistration,
   policy: OutboundPolicy,
+  isDraft: boolean,
 ): Promise<OidcSettings> {
   const { discoveryUrl, clientId } = registration;
   if (clientId === '') throw new Refusal('--client-id must not be empty.');
   if (registration.emailClaim === '') throw new Refusal('--email-claim must not be empty.');
   const scope = registration.scope ?? 'openid email profile';
   if (!scope.split(' ').includes('openid')) throw new Refusal('--scope must include openid.');
-  const metadata = await fetchProviderMetadata(discoveryUrl, guardedFetch(policy), policy);
+  const settled = {
+    discoveryUrl,
+    clientId,
+    scope,
+    emailClaim: registration.emailClaim ?? 'email',
+    logoutReturns: registration.logoutReturns ?? false,
+    ...demands(registration),
+    ...following(registration),
+  };
+  try {
+    return { ...settled, ...(await askProvider(registration, policy)) };
+  } catch (error) {
+    if (!isDraft) throw error;
+    const { clientAuth: method = 'client_secret_basic' } = registration;
+    return { ...settled, clientAuth: method, issuer: '', endpointOrigins: [] };
+  }
+}
+
+async function askProvider(registration: OidcRegistration, policy: OutboundPolicy) {
+  const metadata = await fetchProviderMetadata(registration.discoveryUrl, guardedFetch(policy), policy);
   // Those that a browser alone visits may be inside the company.
   const called = [
     metadata.token_endpoint,
@@ -77,14 +99,7 @@ export async function settleOidcSettings(
   ];
   for (const url of called) await requireReachable(url, policy);
   return {
-    discoveryUrl,
-    clientId,
-    scope,
-    emailClaim: registration.emailClaim ?? 'email',
     clientAuth: registration.clientAuth ?? preferredClientAuth(metadata),
-    logoutReturns: registration.logoutReturns ?? false,
-    ...demands(registration),
-    ...following(registration),
     issuer: metadata.issuer,
     endpointOrigins: endpointOrigins(metadata),
   };

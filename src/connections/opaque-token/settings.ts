@@ -52,10 +52,14 @@ export interface OpaqueTokenRegistration {
   readonly linksExisting?: boolean | undefined;
 }
 
-/** @throws Refusal if anything is not fit, or the back end's name leads nowhere or where calls may not go */
+/**
+ * @param isDraft whether the back end may come later
+ * @throws Refusal if anything is not fit, or the back end's name leads nowhere or where calls may not go
+ */
 export async function settleOpaqueTokenSettings(
   registration: OpaqueTokenRegistration,
   policy: OutboundPolicy,
+  isDraft: boolean,
 ): Promise<Omit<OpaqueTokenSettings, 'applications'>> {
   const { verifyUrl, require = [] } = registration;
   const map = withSubject(registration.map);
@@ -69,7 +73,7 @@ export async function settleOpaqueTokenSettings(
   if (hasBody && method === 'GET') throw new Refusal('A token in a body needs --verify-method POST.');
   const paths = [map.subject, map.email, map.name, map.login, ...require.map(({ path }) => path)];
   for (const path of paths) if (path !== undefined) requirePath(path);
-  await requireReachable(verifyUrlFor(verifyUrl, place, 'x').href, policy);
+  if (!isDraft) await requireReachable(verifyUrlFor(verifyUrl, place, 'x').href, policy);
   return {
     verifyUrl,
     method,
