@@ -64,7 +64,7 @@ export async function openMetrics({ lines, expiring }: Measured): Promise<Metric
   // Of each connection and kind what ends first; what another one lasts longer than is nobody's alarm.
   new Gauge({
     name: 'gatehouse_expires_at_seconds',
-    help: 'When something of a connection ends (Unix time): a client secret, a public key by its age, a TLS certificate.',
+    help: 'When something of a connection ends by itself, in Unix time.',
     labelNames: ['kind', 'connection'],
     registers,
     collect() {
