@@ -6,6 +6,8 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
+import type { Regions } from './organizations/home-region.ts';
+import { isSlug } from './organizations/organization.ts';
 import { parseUrl } from './parse-url.ts';
 import { parseSecretKeys } from './secret-box.ts';
 
@@ -24,10 +26,18 @@ export interface Config {
   readonly secretKeys: readonly Buffer[] | undefined;
   readonly allowPrivateNetworks: boolean;
   readonly returnToOrigins: readonly string[];
+  /** Undefined: there is only this one. */
+  readonly regions: Regions | undefined;
   /** Hops to trust, or the addresses and CIDRs of the proxies; undefined: no proxy. */
   readonly trustProxy: number | readonly string[] | undefined;
   readonly sessionTtlSeconds: number;
   readonly sessionIdleTtlSeconds: number;
+  /** Addresses, with a port where it is not 53, that are asked for what proves domains; none: the system's. */
+  readonly dnsServers: readonly string[];
+  /** How often it is looked whether DNS still proves a domain. */
+  readonly domainCheckSeconds: number;
+  /** For how long nothing comes of it that it does not. */
+  readonly domainGraceSeconds: number;
   readonly brandName: string;
   readonly brandLogoUrl: string | undefined;
   readonly supportUrl: string | undefined;
@@ -95,6 +105,15 @@ function isAddressRange(text: string): boolean {
   return bits === undefined || (/^[1-9]\d{0,2}$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128));
 }
 
+/** An address, an IPv6 address in brackets, or one of them with a port. */
+function isDnsServer(text: string): boolean {
+  if (isIP(text) !== 0) return true;
+  const [, ipv6, ipv4, port = '53'] =
+    /^(?:\[([\da-fA-F:.]+)\]|(\d+\.\d+\.\d+\.\d+))(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const isAddress = ipv6 === undefined ? isIP(ipv4 ?? '') === 4 : isIP(ipv6) === 6;
+  return isAddress && Number(port) >= 1 && Number(port) <= 65_535;
+}
+
 const trustProxy = z.string().transform((text, context) => {
   if (/^[1-9]\d?$/.test(text)) return Number(text);
   const ranges = list(text);
@@ -110,6 +129,27 @@ const portNumber = z
   .regex(/^\d{1,5}$/, 'must be a port number')
   .transform(Number)
   .refine((port) => port <= 65_535, 'must be a port number');
+
+const regionName = z
+  .string()
+  .refine(isSlug, 'must be a DNS label: lower-case letters, digits and inner hyphens');
+
+const regionUrls = z.string().transform((text, context) => {
+  const urls = new Map<string, string>();
+  const entries = list(text).map((item) => item.split('='));
+  for (const [name = '', url = '', ...rest] of entries) {
+    if (rest.length > 0 || !isSlug(name) || !isOrigin(url) || !isConfidential(url)) {
+      context.addIssue(
+        'must be a list of name=url: a DNS label, and an origin, which is https where it is not loopback',
+      );
+      return z.NEVER;
+    }
+    urls.set(name, new URL(url).origin);
+  }
+  if (urls.size > 0 && urls.size === entries.length && new Set(urls.values()).size === urls.size) return urls;
+  context.addIssue('must name one region or more, each name and each url once');
+  return z.NEVER;
+});
 
 const environment = z.object({
   PUBLIC_URL: originText.default('http://localhost:3000'),
@@ -138,9 +178,21 @@ const environment = z.object({
     .transform((text) => text === 'true')
     .optional(),
   RETURN_TO_ORIGINS: z.string().transform(list).pipe(z.array(originText)).default([]),
+  REGION: regionName.optional(),
+  REGIONS: regionUrls.optional(),
   TRUST_PROXY: trustProxy.optional(),
   SESSION_TTL: duration.default(12 * 3_600),
   SESSION_IDLE_TTL: duration.optional(),
+  DNS_SERVERS: z
+    .string()
+    .transform(list)
+    .refine(
+      (servers) => servers.every(isDnsServer),
+      'must be a list of IP addresses, each with a port if it is not 53',
+    )
+    .default([]),
+  DOMAIN_CHECK_INTERVAL: duration.default(86_400),
+  DOMAIN_GRACE: duration.default(7 * 86_400),
   BRAND_NAME: z.string().max(80, 'must be at most 80 characters').default('Gatehouse'),
   BRAND_LOGO_URL: httpUrl.optional(),
   SUPPORT_URL: z
@@ -162,6 +214,8 @@ function isLoopback(publicUrl: string): boolean {
   const { hostname } = new URL(publicUrl);
   return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname);
 }
+
+const isConfidential = (url: string) => new URL(url).protocol === 'https:' || isLoopback(url);
 
 type Values = z.infer<typeof environment>;
 
@@ -187,7 +241,19 @@ function* faultsBetween(values: Values): Generator<string> {
     yield 'METRICS_PORT must not be PORT; METRICS=on shows metrics there';
   }
   if (idleSeconds(values) > values.SESSION_TTL) yield 'SESSION_IDLE_TTL must not exceed SESSION_TTL';
+  yield* faultsOfRegions(values);
 }
+
+function* faultsOfRegions({ REGION, REGIONS, PUBLIC_URL }: Values): Generator<string> {
+  if (REGION === undefined && REGIONS === undefined) return;
+  if (REGION === undefined) yield 'REGION must be set when REGIONS is';
+  else if (REGIONS === undefined) yield 'REGIONS must be set when REGION is';
+  else if (!REGIONS.has(REGION)) yield 'REGION must be one of REGIONS';
+  else if (REGIONS.get(REGION) !== PUBLIC_URL) yield 'PUBLIC_URL must be the url that REGIONS has for REGION';
+}
+
+const regionsOf = ({ REGION, REGIONS }: Values): Regions | undefined =>
+  REGION === undefined || REGIONS === undefined ? undefined : { here: REGION, urls: REGIONS };
 
 /**
  * Reads a configuration. An empty variable counts as unset.
@@ -216,9 +282,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     secretKeys: values.SECRET_KEY,
     allowPrivateNetworks: values.ALLOW_PRIVATE_NETWORKS ?? isLoopback(values.PUBLIC_URL),
     returnToOrigins: values.RETURN_TO_ORIGINS,
+    regions: regionsOf(values),
     trustProxy: values.TRUST_PROXY,
     sessionTtlSeconds: values.SESSION_TTL,
     sessionIdleTtlSeconds: idleSeconds(values),
+    dnsServers: values.DNS_SERVERS,
+    domainCheckSeconds: values.DOMAIN_CHECK_INTERVAL,
+    domainGraceSeconds: values.DOMAIN_GRACE,
     brandName: values.BRAND_NAME,
     brandLogoUrl: values.BRAND_LOGO_URL,
     supportUrl: values.SUPPORT_URL,

@@ -21,6 +21,7 @@ export type FailureCode =
   | 'connection_disabled'
   | 'organization_disabled'
   | 'application_not_allowed'
+  | 'other_region'
   | 'unknown_user_code'
   | 'user_code_claimed'
   | 'cookies_refused'
@@ -47,6 +48,8 @@ export interface FailureContext {
   /** Canonical address or domain concerned, once it is known to be well-formed. */
   readonly email?: string | undefined;
   readonly clientId?: string;
+  /** Origin of the region where it would work; who is refused may know it. */
+  readonly homeUrl?: string;
   /** The login transaction that this failure ends: it is spent together with the audit event. */
   readonly spentTransaction?: {
     readonly id: string;

@@ -9,13 +9,12 @@ import { failureTally, type FailureTally } from './audit/failure-tally.ts';
 import type { Config } from './config.ts';
 import { openConnectors } from './connections/open-connectors.ts';
 import { writeSecretVerdict, type SeenVerdict } from './connections/refused-secret-store.ts';
-import { reportTroubles } from './connections/report-troubles.ts';
 import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { migrate, pendingMigrations } from './database/migrator.ts';
 import { Refusal } from './errors.ts';
 import type { ExpiringThing } from './expiry/expiring-thing.ts';
-import { watchExpiry } from './expiry/watch-expiry.ts';
+import { startErrands } from './errands.ts';
 import { createListener } from './http/listener.ts';
 import { openMetrics } from './http/metrics.ts';
 import { metricsListener } from './http/metrics-routes.ts';
@@ -28,12 +27,10 @@ import { openHostDirectory } from './hosts/host-directory.ts';
 import { verifiedMemory } from './hosts/verified-memory.ts';
 import { describeError, openLog, type Logger } from './log.ts';
 import { openDirectory } from './login/directory.ts';
-import { followProviders } from './login/follow-providers.ts';
 import { guardedFetch } from './outbound/guarded-fetch.ts';
 import { openClientDirectory } from './provider/client-directory.ts';
 import { currentProvider } from './provider/current-provider.ts';
 import { gatewayTokens } from './provider/gateway-tokens.ts';
-import { startLogoutNotices } from './provider/logout-notices.ts';
 import { openSecretBox } from './secret-box.ts';
 
 /** Browsers at hosts whose sign-in is held in memory: about 2 KB each. */
@@ -110,8 +107,9 @@ async function serve(
   const errands = startErrands(parts);
   const servers = await openServers(config, parts, () => errands.expiry.things());
   const close = async () => {
-    await Promise.all([servers.stop(), errands.following.close(), errands.expiry.close()]);
-    await Promise.all([errands.notices.close(), errands.troubles.close()]);
+    const { following, domains, expiry, notices, troubles } = errands;
+    await Promise.all([servers.stop(), following.close(), domains.close(), expiry.close()]);
+    await Promise.all([notices.close(), troubles.close()]);
     await parts.tally.close();
     await feed.close();
   };
@@ -130,57 +128,6 @@ async function serve(
     await close();
     throw error;
   }
-}
-
-/** What is done without being asked. */
-function startErrands({ config, database, feed, log, provider, login }: HttpParts) {
-  return {
-    expiry: watchExpiry({
-      database,
-      feed,
-      policy: config,
-      now: login.now,
-      onNotice: (thing, days) => {
-        const { kind, organization, connectionId, subject, expiresAt, nextStep } = thing;
-        log.warn(
-          { kind, organization, connectionId, subject, expiresAt, days, nextStep },
-          days > 0 ? 'something expires soon' : 'something has expired',
-        );
-      },
-      onFault: (error) => {
-        log.warn({ error: describeError(error) }, 'what expires cannot be read now');
-      },
-    }),
-    notices: startLogoutNotices({
-      database,
-      feed,
-      provider,
-      onFault: (error) => {
-        log.warn({ error: describeError(error) }, 'applications cannot be told of ended sessions now');
-      },
-    }),
-    following: followProviders(login, (error, session) => {
-      log.warn(
-        { error: describeError(error), ...session },
-        'whether a provider stands by a session is unknown',
-      );
-    }),
-    troubles: reportTroubles({
-      database,
-      lines: () => login.connectors.lines(),
-      now: login.now,
-      onChange: (connectionId, reason) => {
-        if (reason === undefined) log.info({ connectionId }, 'a provider answers again, or is asked no more');
-        else log.warn({ connectionId, reason }, 'a provider is in trouble and is left alone for a while');
-      },
-      onFault: (error) => {
-        log.warn(
-          { error: describeError(error) },
-          'which providers are in trouble cannot be written down now',
-        );
-      },
-    }),
-  };
 }
 
 /** The server, and another one for metrics where they have a port of their own. */

@@ -27,7 +27,9 @@ export type SealPurpose =
   | 'authorization-request'
   | 'host-request'
   | 'host-ticket'
-  | 'host-tokens';
+  | 'host-tokens'
+  | 'test-link'
+  | 'break-glass';
 
 /** Keys from SECRET_KEY: base64 of 32 bytes each, comma separated; undefined if any is not. */
 export function parseSecretKeys(text: string): readonly Buffer[] | undefined {

@@ -22,6 +22,10 @@ function faultsOf(env: Environment): readonly string[] {
   return [];
 }
 
+/** What has to be there as well for one variable to be the only fault. */
+const beside = (name: string): Environment =>
+  name === 'REGION' ? { REGIONS: 'eu=https://sso.example' } : name === 'REGIONS' ? { REGION: 'eu' } : {};
+
 const namesIn = (faults: readonly string[]) => faults.map((fault) => fault.split(' ')[0]);
 
 describe('readConfig', () => {
@@ -51,9 +55,13 @@ describe('readConfig', () => {
       secretKeys: undefined,
       allowPrivateNetworks: true,
       returnToOrigins: [],
+      regions: undefined,
       trustProxy: undefined,
       sessionTtlSeconds: 43_200,
       sessionIdleTtlSeconds: 7_200,
+      dnsServers: [],
+      domainCheckSeconds: 86_400,
+      domainGraceSeconds: 604_800,
       brandName: 'Gatehouse',
       brandLogoUrl: undefined,
       supportUrl: undefined,
@@ -94,6 +102,16 @@ describe('readConfig', () => {
     ['no metrics elsewhere then', { METRICS: 'on', METRICS_PORT: '9464' }, { metrics: { port: 9_464 } }],
     ['any free ports', { PORT: '0', METRICS_PORT: '0' }, { metrics: { port: 0 } }],
     ['hops', { TRUST_PROXY: '2' }, { trustProxy: 2 }],
+    [
+      'name servers',
+      { DNS_SERVERS: '9.9.9.9, 127.0.0.1:5353,[::1]:53,::1' },
+      { dnsServers: ['9.9.9.9', '127.0.0.1:5353', '[::1]:53', '::1'] },
+    ],
+    [
+      'a grace',
+      { DOMAIN_GRACE: '3d', DOMAIN_CHECK_INTERVAL: '90s' },
+      { domainGraceSeconds: 259_200, domainCheckSeconds: 90 },
+    ],
     ['proxies', { TRUST_PROXY: '10.0.0.0/8, ::1' }, { trustProxy: ['10.0.0.0/8', '::1'] }],
     [
       'durations',
@@ -116,6 +134,24 @@ describe('readConfig', () => {
       'two keys',
       { SECRET_KEY: `${SECRET_KEY},${SECRET_KEY}` },
       { secretKeys: [Buffer.alloc(32, 1), Buffer.alloc(32, 1)] },
+    ],
+    ['no regions', {}, { regions: undefined }],
+    [
+      'regions',
+      {
+        REGION: 'eu',
+        REGIONS: 'eu=https://SSO.example/, us-1=https://us.example:8443,dev=http://localhost:3000',
+      },
+      {
+        regions: {
+          here: 'eu',
+          urls: new Map([
+            ['eu', 'https://sso.example'],
+            ['us-1', 'https://us.example:8443'],
+            ['dev', 'http://localhost:3000'],
+          ]),
+        },
+      },
     ],
     ['no limits', { RATE_LIMITS: 'off' }, { rateLimits: false }],
     [
@@ -213,8 +249,42 @@ describe('X-34 a fault', () => {
         '10.0.0.0/8,0.0.0.0/0',
       ],
     ],
+    [
+      'REGIONS',
+      [
+        'eu',
+        ',',
+        'eu=',
+        '=https://sso.example',
+        'eu=https://sso.example=',
+        'eu=https://sso.example/path',
+        'eu=sso.example',
+        'EU=https://sso.example',
+        'eu=http://sso.example',
+        'eu=https://sso.example,eu=https://us.example',
+        'eu=https://sso.example,us=https://SSO.example/',
+        'eu=https://sso.example,us=javascript:alert(1)',
+        'eu=https://sso.example us=https://us.example',
+      ],
+    ],
+    ['REGION', ['EU', 'eu.west', '-eu', 'eu-', 'e u', 'x'.repeat(64)]],
     ['SESSION_TTL', ['0h', '1', '1w', '-1h', '1.5h', '366d', '999999999d', '1h30m', 'Infinity', ' 1h']],
     ['SESSION_IDLE_TTL', ['0s', '13h', 'never', '2 h']],
+    [
+      'DNS_SERVERS',
+      [
+        'dns.example',
+        '9.9.9.9:0',
+        '9.9.9.9:65536',
+        '9.9.9.9:x',
+        '[9.9.9.9]:53',
+        '[::1',
+        '::1]:53',
+        '9.9.9.9,x',
+      ],
+    ],
+    ['DOMAIN_CHECK_INTERVAL', ['0s', '1', 'daily', '366d']],
+    ['DOMAIN_GRACE', ['0d', '-1d', 'a week']],
     ['BRAND_NAME', ['x'.repeat(81)]],
     [
       'BRAND_LOGO_URL',
@@ -232,7 +302,7 @@ describe('X-34 a fault', () => {
     ['LOG_LEVEL', ['verbose', 'INFO', '30']],
   ])('of %s is named, once, by one line without a value', (name, values) => {
     for (const value of values) {
-      const faults = faultsOf({ ...PUBLIC, [name]: value });
+      const faults = faultsOf({ ...PUBLIC, ...beside(name), [name]: value });
       expect({ value, names: namesIn(faults) }).toEqual({ value, names: [name] });
       expect(faults.join('')).not.toContain('\n');
       if (value.length > 5) expect(faults.join('')).not.toContain(value);
@@ -243,12 +313,27 @@ describe('X-34 a fault', () => {
     const names = [
       ...['PUBLIC_URL', 'PORT', 'DATABASE_URL', 'SECRET_KEY', 'ALLOW_PRIVATE_NETWORKS', 'RETURN_TO_ORIGINS'],
       ...['TRUST_PROXY', 'SESSION_TTL', 'SESSION_IDLE_TTL', 'BRAND_NAME', 'BRAND_LOGO_URL', 'SUPPORT_URL'],
-      ...['RATE_LIMITS', 'LOG_LEVEL', 'METRICS', 'METRICS_PORT'],
+      ...['RATE_LIMITS', 'LOG_LEVEL', 'METRICS', 'METRICS_PORT', 'REGION', 'REGIONS', 'DNS_SERVERS'],
+      ...['DOMAIN_CHECK_INTERVAL', 'DOMAIN_GRACE'],
     ];
     const value = `hunter2 ${'x'.repeat(100)}`;
     const env = Object.fromEntries(names.map((name) => [name, value]));
     expect(namesIn(faultsOf(env)).sort()).toEqual([...names].sort());
     expect(faultsOf(env).join('')).not.toContain('hunter2');
+  });
+
+  it.each([
+    [{ REGION: 'eu' }, ['REGIONS must be set when REGION is']],
+    [{ REGIONS: 'eu=https://sso.example' }, ['REGION must be set when REGIONS is']],
+    [{ REGION: 'us', REGIONS: 'eu=https://sso.example' }, ['REGION must be one of REGIONS']],
+    [
+      { REGION: 'eu', REGIONS: 'eu=https://eu.example' },
+      ['PUBLIC_URL must be the url that REGIONS has for REGION'],
+    ],
+    [{ REGION: 'eu', REGIONS: 'eu=https://sso.example:8443', PORT: 'x' }, ['PORT', 'PUBLIC_URL']],
+  ])('between regions is named: %j', (env, expected) => {
+    const faults = faultsOf({ ...PUBLIC, ...env });
+    expect(faults).toEqual(expected.map((text) => expect.stringMatching(`^${text}`)));
   });
 
   it('of one value does not hide what is missing', () => {

@@ -12,12 +12,14 @@ export type AuditAction =
   | 'session.revoked'
   | 'session.check_failed'
   | `${'organization' | 'domain' | 'connection' | 'user' | 'application'}.${'added' | 'updated' | 'enabled' | 'disabled' | 'removed'}`
-  | 'domain.verified'
+  | `domain.${'verified' | 'proof_missing' | 'proof_restored' | 'proof_lapsed'}`
+  | `domain.${'transfer_opened' | 'transfer_cancelled' | 'transferred'}`
+  | `connection.${'drafted' | 'activated' | 'retired' | 'routed' | 'unrouted' | 'tested'}`
+  | `cutover.${'started' | 'share_set' | 'people_named' | 'finished' | 'rolled_back'}`
+  | `break_glass.${'issued' | 'used'}`
   | `connection.${'key' | 'secret'}_${'added' | 'removed'}`
   | 'connection.secret_refused'
   | 'connection.flushed'
-  | `connection.${'drafted' | 'activated' | 'retired' | 'routed' | 'unrouted' | 'tested'}`
-  | `cutover.${'started' | 'share_set' | 'people_named' | 'finished' | 'rolled_back'}`
   | 'user.imported'
   | 'user.email_changed'
   | 'application.signed_in'

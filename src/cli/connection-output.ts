@@ -1,14 +1,20 @@
 /** A connection as commands print it: what is stored, without a secret, and the addresses that its customer needs. */
 import { listAuditEvents } from '../audit/audit-store.ts';
 import type { Connection, ConnectionOf, TokenConnection } from '../connections/connection.ts';
+import { listConnectionTests } from '../connections/connection-test-store.ts';
 import { connectionKinds, isTokenConnection } from '../connections/connection-kinds.ts';
-import { describeRoutes, listRoutes, type RouteTarget } from '../connections/route-store.ts';
+import {
+  describeRoutes,
+  isForWhoeverIsLeft,
+  listRoutes,
+  type RouteTarget,
+} from '../connections/route-store.ts';
 import { readHealth } from '../connections/trouble-store.ts';
-import type { Cutover } from '../cutover/cutover.ts';
-import { findCutover } from '../cutover/cutover-store.ts';
+import { countCutoverPeople, findCutover } from '../cutover/cutover-store.ts';
 import type { Database } from '../database/database.ts';
 import { formatDuration } from '../duration.ts';
-import { findOrganization, listDomains } from '../organizations/organization-store.ts';
+import { listDomains } from '../organizations/domain-store.ts';
+import { findOrganization } from '../organizations/organization-store.ts';
 import { openSecretBox } from '../secret-box.ts';
 import type { RegistrationParts } from '../connections/register-connection.ts';
 import { secretDocuments, showSecrets, type SecretDocument } from './client-secret-output.ts';
@@ -31,7 +37,6 @@ export async function connectionDocument(
 ): Promise<CommonDocument> {
   const organization = await findOrganization(database, connection.organizationId);
   const routes = await listRoutes(database, connection);
-  const cutover = await findCutover(database, connection.organizationId);
   const common = {
     id: connection.id,
     organization: organization?.slug ?? null,
@@ -39,10 +44,11 @@ export async function connectionDocument(
     status: connection.status,
     label: connection.label ?? null,
     routes: routesDocument(routes),
-    people: peopleOf(connection, routes, cutover),
+    people: await peopleOf(database, connection, routes),
     revision: connection.revision,
     created_at: connection.createdAt.toISOString(),
     health: await health(database, connection),
+    tests: await testsDocument(database, connection),
     last_success: await lastSuccess(database, connection),
     last_failure: await lastFailure(database, connection),
   };
@@ -83,20 +89,34 @@ function routesDocument(routes: readonly RouteTarget[]) {
   };
 }
 
-function peopleOf(
+/** Who goes there, or showed a token for it. */
+async function peopleOf(
+  database: Database,
   connection: Connection,
   routes: readonly RouteTarget[],
-  cutover: Cutover | undefined,
-): string {
+): Promise<string> {
   if (isTokenConnection(connection)) return `tokens of ${connection.settings.applications.join(', ')}`;
   const words = routes.length === 0 ? [] : [describeRoutes(routes)];
-  if (cutover?.state === 'running' && cutover.fromId === connection.id)
-    words.push(`moving away (${cutover.share} %)`);
-  if (cutover?.state === 'running' && cutover.toId === connection.id)
-    words.push(`taking over (${cutover.share} %)`);
-  if (cutover?.state === 'finished' && cutover.fromId === connection.id) words.push('moved away');
-  if (cutover?.state === 'finished' && cutover.toId === connection.id) words.push('took over');
+  if (await isForWhoeverIsLeft(database, connection)) words.push('whoever is left');
+  const moving = await moveOf(database, connection);
+  if (moving !== undefined) words.push(moving);
   return words.length === 0 ? 'nobody' : words.join('; ');
+}
+
+/** Its part in a cut-over. */
+async function moveOf(database: Database, { id, organizationId }: Connection): Promise<string | undefined> {
+  const cutover = await findCutover(database, organizationId);
+  if (cutover === undefined || cutover.state === 'rolled_back') return undefined;
+  if (id !== cutover.fromId && id !== cutover.toId) return undefined;
+  const isOld = id === cutover.fromId;
+  if (cutover.state === 'finished') return isOld ? 'moved away' : 'took over';
+  const { included, excluded } = await countCutoverPeople(database, cutover);
+  const how = [
+    `${cutover.share} %`,
+    ...(included === 0 ? [] : [`${included} included`]),
+    ...(excluded === 0 ? [] : [`${excluded} excluded`]),
+  ];
+  return `${isOld ? 'moving away' : 'taking over'} (${how.join(', ')})`;
 }
 
 function oidcDocument(publicUrl: string, connection: ConnectionOf<'oidc'>): ConnectionDocument {
@@ -173,6 +193,36 @@ async function health(database: Database, connection: Connection): Promise<Healt
   return { state, since: since?.toISOString() ?? null, reason: reason ?? null, nodes };
 }
 
+/** The newest test of each sort; one of an older state of the connection counts no longer. */
+async function testsDocument(database: Database, connection: Connection): Promise<TestsDocument> {
+  const tests = await listConnectionTests(database, connection);
+  const documentOf = (kind: string) => {
+    const test = tests.find((one) => one.kind === kind);
+    if (test === undefined) return null;
+    const { passed, reason = null, at, isCurrent } = test;
+    return { passed, reason, at: at.toISOString(), current: isCurrent };
+  };
+  return { checks: documentOf('checks'), sign_in: documentOf('sign_in') };
+}
+
+interface TestDocument {
+  readonly passed: boolean;
+  readonly reason: string | null;
+  readonly at: string;
+  readonly current: boolean;
+}
+
+type TestsDocument = Readonly<Record<'checks' | 'sign_in', TestDocument | null>>;
+
+function showTests({ checks, sign_in: signIn }: TestsDocument): string {
+  const words = (name: string, test: TestDocument | null) => {
+    if (test === null) return `${name}: never`;
+    const verdict = test.passed ? 'passed' : `failed (${test.reason ?? '-'})`;
+    return `${name}: ${verdict} ${test.at}${test.current ? '' : ', before its last change'}`;
+  };
+  return `${words('sign-in', signIn)}; ${words('checks', checks)}`;
+}
+
 interface HealthDocument {
   readonly state: string;
   readonly since: string | null;
@@ -230,6 +280,9 @@ function describeConnection(document: ConnectionDocument, heading?: string): str
 
 function showMember(name: string, value: unknown): string {
   if (name === 'callback_url' && value === null) return 'add a verified domain first';
+  if (name === 'tests') return showTests(value as TestsDocument);
+  if (name === 'people' && value === 'nobody')
+    return 'nobody; send people there (connection route), or move them step by step (cutover start)';
   if (name === 'health') return showHealth(value as HealthDocument);
   if ((name === 'last_failure' || name === 'last_success') && value !== null) {
     return Object.values(value as Readonly<Record<string, string | null>>).join('  ');

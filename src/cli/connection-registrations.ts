@@ -61,7 +61,7 @@ export async function updateByOptions(
         clientSecretFile === undefined ? undefined : await readSecret(terminal, clientSecretFile);
       const given = { discoveryUrl, clientId, scope, emailClaim, clientAuth, ...demandsOf(options) };
       const secret = { clientSecret, secretExpiresAt: options.clientSecretExpires };
-      return updateOidcConnection(parts, current, { ...withoutUndefined(given), label, ...secret });
+      return updateOidcConnection(parts, current, { ...withoutUndefined(given), ...secret, label });
     }
     case 'jwt-callback': {
       const { loginUrl, issuer, audience, publicKeyFile } = options;

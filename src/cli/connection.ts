@@ -7,8 +7,10 @@ import {
   setConnectionStatus,
 } from '../connections/connection-state-store.ts';
 import { listConnections, requireConnection } from '../connections/connection-store.ts';
+import { requireLivesHere } from '../organizations/home-region.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { keyCommands } from './connection-keys.ts';
+import { testCommands } from './connection-test.ts';
 import { KINDS, optionFault, withKindOptions, type ConnectionOptions } from './connection-options.ts';
 import { connectionDocument, printConnection } from './connection-output.ts';
 import { addByOptions, updateByOptions } from './connection-registrations.ts';
@@ -25,6 +27,7 @@ export function connectionCommands(program: Command, terminal: Terminal): void {
   lookCommands(connection, terminal);
   switchCommands(connection, terminal);
   routeCommands(connection, terminal);
+  testCommands(connection, terminal);
 }
 
 function addCommand(connection: Command, terminal: Terminal): void {
@@ -40,6 +43,7 @@ function addCommand(connection: Command, terminal: Terminal): void {
     if (fault !== undefined) command.error(`error: ${fault}`, { exitCode: 2 });
     return withDatabase(terminal, options, async (context) => {
       const organization = await requireOrganization(context.database, slug);
+      requireLivesHere(organization);
       const added = await addByOptions(context, organization, { kind, options });
       await printConnection(context, added, 'Give the customer:');
     });

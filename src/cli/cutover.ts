@@ -8,8 +8,8 @@ import {
   nameCutoverPeople,
   rollBackCutover,
   setCutoverShare,
-  startCutover,
 } from '../cutover/cutover-store.ts';
+import { startCutover } from '../cutover/cutover-start-store.ts';
 import type { Organization } from '../organizations/organization.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { readAddresses } from './addresses.ts';

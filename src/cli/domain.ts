@@ -1,27 +1,21 @@
 /** `domain`: which addresses belong to which organization. */
 import type { Command } from 'commander';
-import { Refusal } from '../errors.ts';
-import { canonicalDomain, type DomainName } from '../organizations/domain-name.ts';
+import { requireClaimable } from '../organizations/claimable-domain.ts';
+import type { Domain } from '../organizations/domain.ts';
+import { addDomain, deleteDomain, listDomains } from '../organizations/domain-store.ts';
 import type { EmailAddress } from '../organizations/email-address.ts';
 import type { Organization } from '../organizations/organization.ts';
-import {
-  addDomain,
-  deleteDomain,
-  listDomains,
-  requireOrganization,
-} from '../organizations/organization-store.ts';
-import { domainDocument } from './org.ts';
-import { confirm, print, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
-
-function checkedDomain(text: string): DomainName {
-  const name = canonicalDomain(text);
-  if (name === undefined) throw new Refusal('This is not a domain name such as company.example.');
-  return name;
-}
+import { requireOrganization } from '../organizations/organization-store.ts';
+import { checkedDomain } from './domain-name-argument.ts';
+import { domainDocument, domainTable, recordLines } from './domain-output.ts';
+import { transferCommand, verifyCommand } from './domain-proof.ts';
+import { confirm, print, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 export function domainCommands(program: Command, terminal: Terminal): void {
   const domain = program.command('domain').description('domains: which addresses belong to an organization');
   addCommand(domain, terminal);
+  verifyCommand(domain, terminal);
+  transferCommand(domain, terminal);
   listCommand(domain, terminal);
   removeCommand(domain, terminal);
 }
@@ -59,24 +53,32 @@ function addCommand(domain: Command, terminal: Terminal): void {
     .command('add')
     .argument('<slug>', 'the organization')
     .argument('<domain>', 'the part of an address after the @')
-    .option(
-      '--verified',
-      "on your word that the domain is the organization's; an unverified one routes nobody",
-    )
+    .option('--verified', "on your word that the domain is the organization's; without it DNS is to prove it")
     .option('--json', 'print JSON')
     .description('add a domain, or verify one that was added before')
     .action((slug: string, text: string, options: { verified?: boolean; json?: boolean }) =>
       withDatabase(terminal, options, async (context) => {
-        const organization = await requireOrganization(context.database, slug);
-        const claim = { organization, name: checkedDomain(text), verified: options.verified === true };
-        const added = await addDomain(context.database, claim, context.actor);
-        const lines =
-          added.verifiedAt === undefined
-            ? `Added ${added.name}, unverified: it routes nobody until you run: domain add ${slug} ${added.name} --verified`
-            : `${added.name} is verified and leads to ${slug}.`;
-        print(context, { organization: slug, ...domainDocument(added) }, lines);
+        const { database, config, actor } = context;
+        const organization = await requireOrganization(database, slug);
+        const name = checkedDomain(text);
+        await requireClaimable(name, config.publicUrl);
+        const claim = { organization, name, verified: options.verified === true };
+        const added = await addDomain(database, claim, actor);
+        print(context, domainDocument(added), whatIsNext(added));
       }),
     );
+}
+
+function whatIsNext({ name, organizationSlug, verifiedAt, challenge }: Domain): string {
+  if (verifiedAt !== undefined || challenge === undefined) {
+    return `${name} is verified and leads to ${organizationSlug}.`;
+  }
+  return [
+    `Added ${name}, unverified: it routes nobody until this record is in its DNS:`,
+    recordLines(name, challenge),
+    `Then run: domain verify ${name}`,
+    `Or, on your word that it is theirs: domain add ${organizationSlug} ${name} --verified`,
+  ].join('\n');
 }
 
 function listCommand(domain: Command, terminal: Terminal): void {
@@ -90,20 +92,7 @@ function listCommand(domain: Command, terminal: Terminal): void {
         const organization =
           slug === undefined ? undefined : await requireOrganization(context.database, slug);
         const domains = await listDomains(context.database, organization?.id);
-        const documents = domains.map((item) => ({
-          organization: item.organizationSlug,
-          ...domainDocument(item),
-        }));
-        const rows = documents.map((item) => [
-          item.domain,
-          item.organization,
-          item.verified ? 'verified' : 'unverified',
-        ]);
-        print(
-          context,
-          documents,
-          table(['DOMAIN', 'ORGANIZATION', 'STATE'], rows, 'There are no domains yet.'),
-        );
+        print(context, domains.map(domainDocument), domainTable(domains));
       }),
     );
 }

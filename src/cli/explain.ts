@@ -11,7 +11,11 @@ export function explainCommand(program: Command, terminal: Terminal): void {
     .description('say which way an address would go and why, without signing in')
     .action((email: string, options: { json?: boolean }) =>
       withDatabase(terminal, options, async (context) => {
-        const { organization, ...explanation } = await explainLogin(context.database, email);
+        const { organization, ...explanation } = await explainLogin(
+          context.database,
+          email,
+          context.config.regions,
+        );
         const document =
           organization === undefined
             ? explanation
@@ -23,8 +27,11 @@ export function explainCommand(program: Command, terminal: Terminal): void {
                   enabled: organization.enabled,
                 },
               };
-        const verdict =
-          explanation.outcome === 'signs_in' ? 'Signs in.' : `Is refused: ${explanation.code ?? 'unknown'}.`;
+        const verdict = {
+          signs_in: 'Signs in.',
+          sent_to_region: `Is sent to the region ${explanation.region?.name ?? ''}.`,
+          refused: `Is refused: ${explanation.code ?? 'unknown'}.`,
+        }[explanation.outcome];
         print(context, document, [...explanation.steps.map((step) => `- ${step}`), verdict].join('\n'));
       }),
     );

@@ -1,33 +1,29 @@
 /** `org`: the vendor's customers. */
 import { Option, type Command } from 'commander';
 import { Refusal } from '../errors.ts';
-import { isSlug, type Domain, type Organization, type Provisioning } from '../organizations/organization.ts';
+import type { Domain } from '../organizations/domain.ts';
+import { listDomains } from '../organizations/domain-store.ts';
+import { homeRegion, type Regions } from '../organizations/home-region.ts';
+import { isSlug, type Organization, type Provisioning } from '../organizations/organization.ts';
 import {
   deleteOrganization,
   insertOrganization,
-  listDomains,
   listOrganizations,
   requireOrganization,
   setOrganizationEnabled,
 } from '../organizations/organization-store.ts';
 import { parseUrl } from '../parse-url.ts';
 import { displayName } from '../users/user.ts';
+import { describeDomain, domainDocument } from './domain-output.ts';
+import { organizationDocument } from './organization-document.ts';
+import { regionCommands } from './org-regions.ts';
 import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
-
-const asDocument = (organization: Organization) => ({
-  id: organization.id,
-  slug: organization.slug,
-  name: organization.name,
-  provisioning: organization.provisioning,
-  return_url: organization.returnUrl ?? null,
-  enabled: organization.enabled,
-  created_at: organization.createdAt.toISOString(),
-});
 
 interface AddOptions {
   readonly name: string;
   readonly provisioning: Provisioning;
   readonly returnUrl?: string;
+  readonly region?: string;
   readonly json?: boolean;
 }
 
@@ -43,22 +39,32 @@ export function organizationCommands(program: Command, terminal: Terminal): void
         .default('manual'),
     )
     .option('--return-url <url>', 'where its people land when a sign-in names no place of its own')
+    .option('--region <name>', 'where it lives, of REGIONS; without it, here')
     .option('--json', 'print JSON')
     .description('add an organization')
     .action((slug: string, options: AddOptions) =>
       withDatabase(terminal, options, async (context) => {
+        const { regions } = context.config;
+        const region = options.region === undefined ? undefined : homeRegion(regions, options.region);
         const organization = await insertOrganization(
           context.database,
-          { ...checked(slug, options), provisioning: options.provisioning },
+          { ...checked(slug, options), provisioning: options.provisioning, region },
           context.actor,
         );
+        const lives = region === undefined ? '' : ` It lives in ${region}: its people are sent there.`;
         print(
           context,
-          asDocument(organization),
-          `Added ${slug}. Next: domain add ${slug} <domain> --verified`,
+          organizationDocument(organization, regions),
+          `Added ${slug}.${lives} Next: domain add ${slug} <domain> --verified`,
         );
       }),
     );
+  lookCommands(org, terminal);
+  changeCommands(org, terminal);
+  regionCommands(org, terminal);
+}
+
+function lookCommands(org: Command, terminal: Terminal): void {
   org
     .command('list')
     .option('--json', 'print JSON')
@@ -66,13 +72,15 @@ export function organizationCommands(program: Command, terminal: Terminal): void
     .action((options: { json?: boolean }) =>
       withDatabase(terminal, options, async (context) => {
         const organizations = await listOrganizations(context.database);
-        const rows = organizations.map((item) => [item.slug, item.name, item.provisioning, state(item)]);
-        const lines = table(
-          ['SLUG', 'NAME', 'PROVISIONING', 'STATE'],
-          rows,
-          'There are no organizations yet.',
-        );
-        print(context, organizations.map(asDocument), lines);
+        const { regions } = context.config;
+        const documents = organizations.map((item) => organizationDocument(item, regions));
+        const hasRegions = documents.some(({ region }) => region !== null);
+        const rows = organizations.map((item, index) => [
+          ...[item.slug, item.name, item.provisioning, state(item)],
+          ...(hasRegions ? [documents[index]?.region ?? '-'] : []),
+        ]);
+        const headings = ['SLUG', 'NAME', 'PROVISIONING', 'STATE', ...(hasRegions ? ['REGION'] : [])];
+        print(context, documents, table(headings, rows, 'There are no organizations yet.'));
       }),
     );
   org
@@ -86,12 +94,14 @@ export function organizationCommands(program: Command, terminal: Terminal): void
         const domains = await listDomains(context.database, organization.id);
         print(
           context,
-          { ...asDocument(organization), domains: domains.map(domainDocument) },
-          describe(organization, domains),
+          {
+            ...organizationDocument(organization, context.config.regions),
+            domains: domains.map(domainDocument),
+          },
+          describe(organization, domains, context.config.regions),
         );
       }),
     );
-  changeCommands(org, terminal);
 }
 
 function changeCommands(org: Command, terminal: Terminal): void {
@@ -110,7 +120,7 @@ function changeCommands(org: Command, terminal: Terminal): void {
           await setOrganizationEnabled(context.database, organization, enabled, context.actor);
           print(
             context,
-            asDocument({ ...organization, enabled }),
+            organizationDocument({ ...organization, enabled }, context.config.regions),
             `${slug} is ${enabled ? 'enabled' : 'disabled'}.`,
           );
         }),
@@ -152,28 +162,28 @@ function isWebUrl(text: string): boolean {
   return url?.username === '' && url.password === '';
 }
 
-export const domainDocument = (domain: Domain) => ({
-  domain: domain.name,
-  verified: domain.verifiedAt !== undefined,
-  verified_at: domain.verifiedAt?.toISOString() ?? null,
-});
-
 const state = ({ enabled }: Organization) => (enabled ? 'enabled' : 'disabled');
 
-function describe(organization: Organization, domains: readonly Domain[]): string {
-  const names = domains.map(({ name, verifiedAt }) =>
-    verifiedAt === undefined ? `${name} (unverified)` : name,
-  );
+function describe(
+  organization: Organization,
+  domains: readonly Domain[],
+  regions: Regions | undefined,
+): string {
+  const region = organization.region ?? regions?.here;
   return table(
     ['ORGANIZATION', organization.slug],
     [
       ['name', organization.name],
       ['id', organization.id],
       ['state', state(organization)],
+      ...(region === undefined ? [] : [['region', region]]),
       ['provisioning', organization.provisioning],
       ['return URL', organization.returnUrl ?? '-'],
-      ['domains', names.length === 0 ? '-' : names.join(', ')],
+      ...(domains.length === 0 ? [['domains', '-']] : domainRows(domains)),
     ],
     '',
   );
 }
+
+const domainRows = (domains: readonly Domain[]) =>
+  domains.map((domain, index) => [index === 0 ? 'domains' : '', describeDomain(domain)]);

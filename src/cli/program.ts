@@ -11,6 +11,7 @@ import { describeError } from '../log.ts';
 import { applicationCommands } from './app.ts';
 import { hostCommands } from './host.ts';
 import { auditCommands } from './audit.ts';
+import { breakGlassCommand } from './break-glass.ts';
 import { connectionCommands } from './connection.ts';
 import { cutoverCommands } from './cutover.ts';
 import { doctorCommand } from './doctor.ts';
@@ -67,6 +68,7 @@ export async function runProgram(
     domainCommands,
     connectionCommands,
     cutoverCommands,
+    breakGlassCommand,
     userCommands,
     applicationCommands,
     hostCommands,

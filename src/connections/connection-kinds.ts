@@ -12,13 +12,18 @@ import type {
   TokenConnection,
   TokenKind,
 } from './connection.ts';
+import type { CheckContext, ConnectionCheck } from './connection-check.ts';
 import type { Connector, ConnectorContext, RedirectConnector, TokenConnector } from './connector.ts';
+import { checkIdTokenConnection } from './id-token/check.ts';
 import { openIdTokenConnector } from './id-token/connector.ts';
 import { idTokenSettings } from './id-token/settings.ts';
+import { checkJwtCallbackConnection } from './jwt-callback/check.ts';
 import { openJwtCallbackConnector } from './jwt-callback/connector.ts';
 import { jwtCallbackSettings } from './jwt-callback/settings.ts';
+import { checkOidcConnection } from './oidc/check.ts';
 import { openOidcConnector } from './oidc/connector.ts';
 import { oidcSettings } from './oidc/settings.ts';
+import { checkOpaqueTokenConnection } from './opaque-token/check.ts';
 import { openOpaqueTokenConnector } from './opaque-token/connector.ts';
 import { opaqueTokenSettings } from './opaque-token/settings.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
@@ -27,6 +32,8 @@ interface KindDefinition<Kind extends ConnectionKind> {
   /** For people: what the protocol is called. */
   readonly label: string;
   readonly settings: z.ZodType<ConnectionOf<Kind>['settings']>;
+  /** Finds out, step by step, what works without a person. */
+  readonly check: (connection: ConnectionOf<Kind>, context: CheckContext) => ConnectionCheck;
 }
 
 interface RedirectKindDefinition<Kind extends RedirectKind> extends KindDefinition<Kind> {
@@ -61,6 +68,7 @@ export const connectionKinds: KindDefinitions = {
     returnsState: true,
     settings: oidcSettings,
     open: openOidcConnector,
+    check: checkOidcConnection,
     callbackPath: ({ id }) => `/sso/oidc/${id}/callback`,
   },
   'jwt-callback': {
@@ -69,6 +77,7 @@ export const connectionKinds: KindDefinitions = {
     returnsState: false,
     settings: jwtCallbackSettings,
     open: openJwtCallbackConnector,
+    check: checkJwtCallbackConnection,
     callbackPath: (_, domain) => `/v3/api/user/sso/${domain}/authenticate`,
   },
   'id-token': {
@@ -78,6 +87,7 @@ export const connectionKinds: KindDefinitions = {
     needsExternalId: true,
     settings: idTokenSettings,
     open: openIdTokenConnector,
+    check: checkIdTokenConnection,
   },
   'opaque-token': {
     flow: 'token',
@@ -86,6 +96,7 @@ export const connectionKinds: KindDefinitions = {
     needsExternalId: false,
     settings: opaqueTokenSettings,
     open: openOpaqueTokenConnector,
+    check: checkOpaqueTokenConnection,
   },
 };
 
@@ -127,5 +138,19 @@ export function openConnection(connection: Connection, context: ConnectorContext
       return connectionKinds['id-token'].open(connection, context);
     case 'opaque-token':
       return connectionKinds['opaque-token'].open(connection, context);
+  }
+}
+
+/** Tests a connection with the code of its kind, as far as that goes without a person. */
+export function checkConnection(connection: Connection, context: CheckContext): ConnectionCheck {
+  switch (connection.kind) {
+    case 'oidc':
+      return connectionKinds.oidc.check(connection, context);
+    case 'jwt-callback':
+      return connectionKinds['jwt-callback'].check(connection, context);
+    case 'id-token':
+      return connectionKinds['id-token'].check(connection, context);
+    case 'opaque-token':
+      return connectionKinds['opaque-token'].check(connection, context);
   }
 }

@@ -1,4 +1,4 @@
-/** What becomes of a connection in PostgreSQL: activated, retired, disabled, enabled, flushed, removed. Every change is written together with its audit event. */
+/** What becomes of a connection in PostgreSQL: activated, retired, disabled, enabled, removed. Every change is written together with its audit event. */
 import type { Knex } from 'knex';
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { Database } from '../database/database.ts';
@@ -6,7 +6,7 @@ import { Refusal } from '../errors.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { isTokenKind, TOKEN_KINDS } from './connection-kinds.ts';
 import { changedMeanwhile, changeEvent, touched, type ConnectionRow } from './connection-store.ts';
-import { routeFirst } from './route-store.ts';
+import { keepWhoeverIsLeft, routeFirst } from './route-store.ts';
 
 const STATUS_CHANGES = {
   active: { from: ['active', 'retiring', 'disabled'], action: 'connection.enabled', done: 'enabled' },
@@ -26,6 +26,7 @@ export async function setConnectionStatus(
 ): Promise<void> {
   const { from, action, done } = STATUS_CHANGES[status];
   await database.transaction(async (db) => {
+    if (status === 'retiring') await requireNoCutover(db, connection);
     const before = await lockConnection(db, connection);
     if (!(from as readonly ConnectionStatus[]).includes(before.status)) {
       const nextStep = before.status === 'draft' ? 'connection activate' : 'connection enable';
@@ -59,6 +60,7 @@ export async function activateConnection(
     const before = await lockConnection(db, connection);
     if (before.status !== 'draft') throw new Refusal(`The connection is no draft: it is ${before.status}.`);
     if (before.revision !== connection.revision) throw changedMeanwhile();
+    await keepWhoeverIsLeft(db, before.organization_id);
     const row = await writeStatus(db, before, 'active');
     await routeFirst(db, connection);
     await insertAuditEvent(db, { ...changeEvent('connection.activated', row, actor), reason: how });
@@ -72,20 +74,11 @@ export async function flushConnection(
   actor: string,
 ): Promise<void> {
   await database.transaction(async (db) => {
-    const { id } = await lockConnection(db, connection);
-    const [row] = await db<ConnectionRow>('connections')
-      .where({ id })
-      .update(nextRevision(db))
-      .returning('*');
-    if (row === undefined) throw new Error('UPDATE returned no row');
+    const before = await lockConnection(db, connection);
+    const row = await writeStatus(db, before, before.status);
     await insertAuditEvent(db, changeEvent('connection.flushed', row, actor));
   });
 }
-
-const nextRevision = (db: Knex) => ({
-  revision: db.raw('revision + 1') as unknown as number,
-  ...touched(db),
-});
 
 async function lockConnection(db: Knex, { id, organizationId }: Connection): Promise<ConnectionRow> {
   const row = await db<ConnectionRow>('connections')
@@ -103,7 +96,7 @@ async function writeStatus(
 ): Promise<ConnectionRow> {
   const [row] = await db<ConnectionRow>('connections')
     .where({ id })
-    .update({ status, ...nextRevision(db) })
+    .update({ status, revision: db.raw('revision + 1') as unknown as number, ...touched(db) })
     .returning('*');
   if (row === undefined) throw new Error('UPDATE returned no row');
   return row;
@@ -121,7 +114,6 @@ export async function deleteConnection(
   actor: string,
 ): Promise<void> {
   await database.transaction(async (db) => {
-    await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
     await requireNoCutover(db, connection);
     if (!mayBeLast) await requireNotLast(db, connection);
     await passRoutesOn(db, connection);
@@ -136,7 +128,9 @@ export async function deleteConnection(
   });
 }
 
+/** Holds off whoever would start one until this is through. */
 async function requireNoCutover(db: Knex, { id, organizationId }: Connection): Promise<void> {
+  await db('organizations').where({ id: organizationId }).forUpdate().select('id');
   const { rows } = await db.raw<{ rows: object[] }>(
     `SELECT FROM cutovers WHERE organization_id = :organizationId AND state = 'running'
        AND :id IN (from_connection_id, to_connection_id)`,

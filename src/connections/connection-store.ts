@@ -7,11 +7,12 @@ import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { AuditAction } from '../audit/audit-event.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
+import { lockHome } from '../organizations/home-region-store.ts';
 import { rescheduleChecks } from '../sessions/followed-session-store.ts';
 import { secretColumns, secretsFromColumns, type SealedSecret } from './client-secret.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { connectionKinds, isConnectionKind } from './connection-kinds.ts';
-import { routeFirst } from './route-store.ts';
+import { keepWhoeverIsLeft, routeFirst } from './route-store.ts';
 
 export interface ConnectionRow {
   readonly id: string;
@@ -62,7 +63,9 @@ export async function insertConnection(
   return database.transaction(async (db) => {
     // Holds off another `add` for the same organization until this one is through.
     await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
+    await lockHome(db, connection.organizationId);
     await requireApplications(db, connection);
+    await keepWhoeverIsLeft(db, connection.organizationId);
     const [row] = await db<ConnectionRow>('connections')
       .insert({
         id: connection.id,

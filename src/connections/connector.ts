@@ -18,7 +18,12 @@ export interface RedirectConnector {
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
   begin(secrets: LoginSecrets, request: LoginRequest): Promise<Redirect>;
   /** @throws GatewayError tagged with what was wrong; nothing it says is shown to the public */
-  complete(callback: Callback, secrets: LoginSecrets, demands?: LoginDemands): Promise<AddressedIdentity>;
+  complete(
+    callback: Callback,
+    secrets: LoginSecrets,
+    demands?: LoginDemands,
+    observe?: ClaimsObserver,
+  ): Promise<AddressedIdentity>;
   /** Where to send a browser so that its session at the provider ends, too; undefined if the provider has no such place. */
   readonly endSession?: (end: ProviderSessionEnd) => Redirect | undefined;
   /**
@@ -34,8 +39,14 @@ export interface RedirectConnector {
 export interface TokenConnector {
   readonly flow: 'token';
   /** @throws GatewayError tagged with what was wrong; nothing it says is shown to the public */
-  verify(presented: PresentedToken): Promise<VerifiedIdentity>;
+  verify(presented: PresentedToken, observe?: ClaimsObserver): Promise<VerifiedIdentity>;
 }
+
+/**
+ * Is shown what came, once its signature (or the back end) vouched for it and before any rule refuses it, for who tests a connection.
+ * What comes later is shown in addition.
+ */
+export type ClaimsObserver = (claims: Readonly<Record<string, unknown>>) => void;
 
 /** A token from outside, with what the application says about it. */
 export interface PresentedToken {

@@ -61,7 +61,10 @@ export async function addOidcConnection(
   parts: RegistrationParts,
   organization: Organization,
   registration: OidcRegistration &
-    ConnectionBeginning & { readonly clientSecret: string; readonly secretExpiresAt?: Date | undefined },
+    ConnectionBeginning & {
+      readonly clientSecret: string;
+      readonly secretExpiresAt?: Date | undefined;
+    },
 ): Promise<Connection> {
   const id = randomUUID();
   const settings = await settleOidc(parts, registration, registration.isDraft === true);

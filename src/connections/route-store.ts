@@ -29,14 +29,18 @@ export async function addRoutes(
   }
   await database.transaction(async (db) => {
     await lockOrganization(db, connection.organizationId);
-    for (const route of routes) await requireOwnDomain(db, connection.organizationId, route);
+    await requireOwnDomains(db, connection.organizationId, domainsOf(routes));
+    await requireNoChoiceOfBoth(db, connection, routes);
     if (!mayLockOut) await requireNobodyLockedOut(db, connection, routes);
     await insertRoutes(db, connection, routes);
     await insertAuditEvent(db, { ...eventOf(connection, 'connection.routed', routes), actor });
   });
 }
 
-/** @returns how many there were */
+/**
+ * @returns how many there were
+ * @throws Refusal if they are what a cut-over moves people by
+ */
 export async function removeRoutes(
   database: Database,
   connection: Connection,
@@ -45,15 +49,16 @@ export async function removeRoutes(
 ): Promise<number> {
   return database.transaction(async (db) => {
     await lockOrganization(db, connection.organizationId);
-    let removed = 0;
-    for (const route of routes) {
-      removed += await db('connection_routes')
-        .where({ ...keyOf(connection), ...route })
-        .delete();
-    }
-    if (removed > 0)
+    await requireNotMovedBy(db, connection);
+    const { rows } = await db.raw<{ rows: object[] }>(
+      `DELETE FROM connection_routes o USING jsonb_to_recordset(CAST(:routes AS jsonb)) AS r(kind text, value text)
+       WHERE o.organization_id = :organizationId AND o.connection_id = :id AND o.kind = r.kind AND o.value = r.value
+       RETURNING o.kind`,
+      { routes: JSON.stringify(routes), organizationId: connection.organizationId, id: connection.id },
+    );
+    if (rows.length > 0)
       await insertAuditEvent(db, { ...eventOf(connection, 'connection.unrouted', routes), actor });
-    return removed;
+    return rows.length;
   });
 }
 
@@ -66,6 +71,37 @@ export async function listRoutes(
       .where(keyOf(connection))
       .orderBy(['kind', 'value'])
       .select('kind', 'value'),
+  );
+}
+
+/** Of an organization: the connections without routes, where no connection is for everybody. One alone is for whoever is left. */
+const WITHOUT_ROUTES = `
+  SELECT c.organization_id, c.id FROM connections c
+  WHERE c.organization_id = :organizationId AND c.status <> 'draft' AND NOT (c.kind = ANY (:tokenKinds))
+    AND NOT EXISTS (SELECT FROM connection_routes r WHERE r.connection_id = c.id)
+    AND NOT EXISTS (SELECT FROM connection_routes r JOIN connections o ON o.id = r.connection_id AND o.status <> 'draft'
+                    WHERE r.organization_id = c.organization_id AND r.kind = 'everybody')`;
+
+/** Whether whoever is left goes there, as choose-connection.ts has it. */
+export async function isForWhoeverIsLeft(
+  database: Database,
+  { id, organizationId }: Connection,
+): Promise<boolean> {
+  const bindings = { organizationId, tokenKinds: [...TOKEN_KINDS] };
+  const { rows } = await database.run((db) => db.raw<{ rows: { id: string }[] }>(WITHOUT_ROUTES, bindings));
+  return rows.length === 1 && rows[0]?.id === id;
+}
+
+/**
+ * Whoever is left goes on going where they went when another connection comes.
+ * @param db of the transaction that adds or activates the other one, before it does
+ */
+export async function keepWhoeverIsLeft(db: Knex, organizationId: string): Promise<void> {
+  await db.raw(
+    `WITH free AS (${WITHOUT_ROUTES})
+     INSERT INTO connection_routes (organization_id, kind, value, connection_id)
+     SELECT organization_id, 'everybody', '', id FROM free WHERE (SELECT count(*) FROM free) = 1`,
+    { organizationId, tokenKinds: [...TOKEN_KINDS] },
   );
 }
 
@@ -100,25 +136,65 @@ async function insertRoutes(db: Knex, connection: Connection, routes: readonly R
   }
 }
 
-/** Holds off a cut-over and other routes of the same organization until this is through. */
+/** Holds off a cut-over and other routes of the same organization until this is through. People sign in meanwhile. */
 async function lockOrganization(db: Knex, id: string): Promise<void> {
-  await db('organizations').where({ id }).forUpdate().select('id');
+  await db('organizations').where({ id }).forNoKeyUpdate().select('id');
 }
 
-async function requireOwnDomain(
+const domainsOf = (routes: readonly RouteTarget[]) =>
+  routes
+    .filter(({ kind }) => kind !== 'everybody')
+    .map(({ value }) => value.slice(value.lastIndexOf('@') + 1));
+
+/** @throws Refusal if one of the domains is not proved by the organization */
+export async function requireOwnDomains(
   db: Knex,
   organizationId: string,
-  { kind, value }: RouteTarget,
+  names: readonly string[],
 ): Promise<void> {
-  if (kind === 'everybody') return;
-  const name = value.slice(value.lastIndexOf('@') + 1);
-  const own = (await db('domains')
-    .where({ organization_id: organizationId, name })
-    .whereNotNull('verified_at')
-    .pluck('name')) as string[];
-  if (own.length === 0) {
-    throw new Refusal(`${name} is not a verified domain of this organization. See them with: domain list`);
-  }
+  const own = new Set(
+    (await db('domains')
+      .where({ organization_id: organizationId })
+      .whereNotNull('verified_at')
+      .pluck('name')) as string[],
+  );
+  const foreign = names.find((name) => !own.has(name));
+  if (foreign === undefined) return;
+  throw new Refusal(`${foreign} is not a verified domain of this organization. See them with: domain list`);
+}
+
+/** Where people choose between the two of a cut-over, neither a share nor a roll-back would mean anything. */
+async function requireNoChoiceOfBoth(
+  db: Knex,
+  { id, organizationId }: Connection,
+  routes: readonly RouteTarget[],
+): Promise<void> {
+  const { rows } = await db.raw<{ rows: object[] }>(
+    `SELECT FROM cutovers x
+     JOIN connection_routes o ON o.connection_id
+       = CASE WHEN x.to_connection_id = :id THEN x.from_connection_id ELSE x.to_connection_id END
+     JOIN jsonb_to_recordset(CAST(:routes AS jsonb)) AS r(kind text, value text) ON r.kind = o.kind AND r.value = o.value
+     WHERE x.organization_id = :organizationId AND x.state <> 'rolled_back' AND :id IN (x.from_connection_id, x.to_connection_id)`,
+    { id, organizationId, routes: JSON.stringify(routes) },
+  );
+  if (rows.length === 0) return;
+  throw new Refusal(
+    'These people are moved by the cut-over, so they cannot choose between the two connections. Say who moves with: ' +
+      'cutover share, cutover include',
+  );
+}
+
+/** The old connection of a cut-over keeps its routes: they say whom it moves, and where a roll-back leads to. */
+async function requireNotMovedBy(db: Knex, { id, organizationId }: Connection): Promise<void> {
+  const { rows } = await db.raw<{ rows: object[] }>(
+    `SELECT FROM cutovers WHERE organization_id = :organizationId AND from_connection_id = :id AND state <> 'rolled_back'`,
+    { id, organizationId },
+  );
+  if (rows.length === 0) return;
+  throw new Refusal(
+    'A cut-over moves the people of these routes. The new connection has them once it is finished and the old one is ' +
+      `removed: connection remove ${id}`,
+  );
 }
 
 /** People whom another connection knows and this one does not are refused at their first sign-in here, but for in a cut-over or a choice. */
@@ -132,14 +208,20 @@ async function requireNobodyLockedOut(
      FROM jsonb_to_recordset(CAST(:routes AS jsonb)) AS r(kind text, value text)
      JOIN users u ON u.organization_id = :organizationId AND u.disabled_at IS NULL
        AND (r.kind = 'everybody' OR u.email = r.value OR split_part(u.email, '@', 2) = r.value)
-     JOIN identities i ON i.organization_id = u.organization_id AND i.user_id = u.id AND i.connection_id <> :connectionId
-     JOIN connections c ON c.id = i.connection_id AND NOT (c.kind = ANY (:tokenKinds))
-     WHERE NOT EXISTS (SELECT FROM identities o WHERE o.user_id = u.id AND o.connection_id = :connectionId)
-       AND NOT EXISTS (SELECT FROM cutovers x WHERE x.organization_id = u.organization_id
-                         AND :connectionId IN (x.from_connection_id, x.to_connection_id)
-                         AND i.connection_id IN (x.from_connection_id, x.to_connection_id))
-       AND NOT EXISTS (SELECT FROM connection_routes s
-                       WHERE s.connection_id = i.connection_id AND s.kind = r.kind AND s.value = r.value)`,
+     CROSS JOIN LATERAL (
+       SELECT bool_or(i.connection_id = :connectionId) AS here, bool_or(
+         EXISTS (SELECT FROM connection_routes s
+                 WHERE s.connection_id = i.connection_id AND s.kind = r.kind AND s.value = r.value)
+         OR EXISTS (SELECT FROM cutovers x
+                    WHERE :connectionId IN (x.from_connection_id, x.to_connection_id)
+                      AND i.connection_id IN (x.from_connection_id, x.to_connection_id)
+                      AND (x.from_connection_id = :connectionId OR x.relink = 'domain' OR EXISTS (
+                        SELECT FROM cutover_people p WHERE p.cutover_id = x.id AND p.email = u.email AND p.is_moved)))
+       ) AS may_link
+       FROM identities i JOIN connections c ON c.id = i.connection_id AND NOT (c.kind = ANY (:tokenKinds))
+       WHERE i.organization_id = u.organization_id AND i.user_id = u.id
+     ) AS known
+     WHERE NOT (known.here OR known.may_link)`,
     {
       routes: JSON.stringify(routes),
       organizationId: connection.organizationId,

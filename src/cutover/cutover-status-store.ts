@@ -9,9 +9,10 @@ interface CutoverCounts {
   readonly people: number;
   /** Of these: whom new sign-ins send to the new connection. */
   readonly routedToNew: number;
+  /** Addresses that are named, users or not yet. */
   readonly included: number;
   readonly excluded: number;
-  /** Of these: whom the new provider knows, and whom the old one does; many are known by both. */
+  /** Of the people: whom the new provider knows, and whom the old one does; many are known by both. */
   readonly knownByNew: number;
   readonly knownByOld: number;
   readonly knownByBoth: number;
@@ -22,7 +23,7 @@ interface CutoverCounts {
   readonly sessionsThroughOld: number;
 }
 
-/** Somebody whom the new provider vouched for and who was refused because the address is somebody's already. */
+/** Somebody whom one of the providers vouched for, who was refused because of the address, and has not got in there since. */
 interface CutoverConflict {
   readonly email: string | undefined;
   readonly reason: string;
@@ -76,8 +77,8 @@ const COUNTS = `
   SELECT CAST(count(*) AS integer) AS people,
     CAST(count(*) FILTER (WHERE CASE :state WHEN 'finished' THEN true WHEN 'rolled_back' THEN false
                                 ELSE coalesce(is_moved, lot / 4294967296.0 * 100 < :share) END) AS integer) AS "routedToNew",
-    CAST(count(*) FILTER (WHERE is_moved) AS integer) AS included,
-    CAST(count(*) FILTER (WHERE NOT is_moved) AS integer) AS excluded,
+    CAST((SELECT count(*) FROM cutover_people WHERE cutover_id = CAST(:id AS uuid) AND is_moved) AS integer) AS included,
+    CAST((SELECT count(*) FROM cutover_people WHERE cutover_id = CAST(:id AS uuid) AND NOT is_moved) AS integer) AS excluded,
     CAST(count(*) FILTER (WHERE by_new) AS integer) AS "knownByNew",
     CAST(count(*) FILTER (WHERE by_old) AS integer) AS "knownByOld",
     CAST(count(*) FILTER (WHERE by_new AND by_old) AS integer) AS "knownByBoth",
@@ -88,9 +89,12 @@ const COUNTS = `
 
 const CONFLICTS = `
   SELECT email, reason, max(at) AS at, (array_agg(reference ORDER BY at DESC))[1] AS reference, CAST(count(*) AS integer) AS times
-  FROM audit_events
+  FROM audit_events e
   WHERE organization_id = :organizationId AND connection_id IN (:fromId, :toId) AND at >= :startedAt
     AND action = 'login.failed' AND code = 'email_not_allowed'
+    AND NOT EXISTS (SELECT FROM audit_events later
+                    WHERE later.organization_id = e.organization_id AND later.connection_id = e.connection_id
+                      AND later.email = e.email AND later.action = 'login.succeeded' AND later.id > e.id)
   GROUP BY email, reason ORDER BY max(at) DESC LIMIT ${MOST_CONFLICTS}`;
 
 /** @throws Refusal if the organization has no cut-over */

@@ -2,12 +2,11 @@
  * Cut-overs in PostgreSQL: an organization has one at a time. Each change is one transaction with its audit event, and holds the
  * organization's row, so that no two of them run beside each other.
  */
-import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { AuditAction } from '../audit/audit-event.ts';
 import { insertAuditEvent } from '../audit/audit-store.ts';
-import { isTokenKind } from '../connections/connection-kinds.ts';
-import type { Connection, ConnectionStatus } from '../connections/connection.ts';
+import type { ConnectionStatus } from '../connections/connection.ts';
+import { requireOwnDomains } from '../connections/route-store.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import type { EmailAddress } from '../organizations/email-address.ts';
@@ -45,116 +44,26 @@ export async function findCutover(database: Database, organizationId: string): P
   return row && cutoverFromRow(row);
 }
 
-export interface CutoverStart {
-  readonly from: Connection;
-  readonly to: Connection;
-  readonly relink: RelinkRule;
-}
-
-/** @throws Refusal if the connections are not fit for it, or another cut-over is in the way */
-export async function startCutover(
+/** How many people a cut-over names. */
+export async function countCutoverPeople(
   database: Database,
-  organization: Organization,
-  { from, to, relink }: CutoverStart,
-  actor: string,
-): Promise<Cutover> {
-  requireFit(organization, from, '--from');
-  requireFit(organization, to, '--to');
-  if (from.id === to.id) throw new Refusal('--from and --to must be two connections.');
-  return database.transaction(async (db) => {
-    const before = await lockCutover(db, organization);
-    if (before !== undefined) await requireReplaceable(db, before, organization.slug);
-    await requireRouted(db, from);
-    await db('cutovers').where({ organization_id: organization.id }).delete();
-    const [row] = await db<CutoverRow>('cutovers')
-      .insert({
-        organization_id: organization.id,
-        id: randomUUID(),
-        from_connection_id: from.id,
-        to_connection_id: to.id,
-        relink,
-      })
-      .returning('*');
-    if (row === undefined) throw new Error('INSERT returned no row');
-    await note(db, 'cutover.started', row, { actor, reason: `from ${from.id}, relink by ${relink}` });
-    return cutoverFromRow(row);
-  });
-}
-
-function requireFit(organization: Organization, connection: Connection, option: string): void {
-  const { id, kind, status, organizationId } = connection;
-  if (organizationId !== organization.id) {
-    throw new Refusal(
-      `${option}: ${organization.slug} has no connection ${id}. See them with: connection list ${organization.slug}`,
-    );
-  }
-  if (isTokenKind(kind))
-    throw new Refusal(`${option}: browsers do not sign in by connections of the kind ${kind}.`);
-  if (status !== 'active') {
-    const nextStep =
-      status === 'draft'
-        ? `connection test ${id}, then connection activate ${id}`
-        : `connection enable ${id}`;
-    throw new Refusal(
-      `${option}: the connection is ${status}; both have to be active throughout. First: ${nextStep}`,
-    );
-  }
-}
-
-/** The cut-over of an organization, which nobody else changes until the transaction is over. */
-async function lockCutover(db: Knex, { id }: Organization): Promise<CutoverRow | undefined> {
-  await db('organizations').where({ id }).forUpdate().select('id');
-  return db<CutoverRow>('cutovers').where({ organization_id: id }).first();
-}
-
-/** People whom only the connection of an earlier cut-over knows would belong to nobody's rule any more. */
-async function requireReplaceable(db: Knex, before: CutoverRow, slug: string): Promise<void> {
-  if (before.state === 'running') {
-    throw new Refusal(`A cut-over is running already. See it with: cutover status ${slug}`);
-  }
-  const left = before.state === 'finished' ? before.from_connection_id : before.to_connection_id;
-  const kept = before.state === 'finished' ? before.to_connection_id : before.from_connection_id;
-  const known = await countKnownByOneAlone(db, before.organization_id, left, kept);
-  if (known > 0) {
-    throw new Refusal(
-      `${known} people are known by the connection ${left} of the last cut-over alone. Remove it first, and they are ` +
-        `known by their address again: connection remove ${left}`,
-    );
-  }
-}
-
-async function countKnownByOneAlone(
-  db: Knex,
-  organizationId: string,
-  oneId: string,
-  otherId: string,
-): Promise<number> {
-  const { rows } = await db.raw<{ rows: { count: number }[] }>(
-    `SELECT CAST(count(*) AS integer) AS count FROM identities i
-     WHERE i.organization_id = :organizationId AND i.connection_id = :oneId
-       AND NOT EXISTS (SELECT FROM identities o WHERE o.user_id = i.user_id AND o.connection_id = :otherId)`,
-    { organizationId, oneId, otherId },
+  { id }: Cutover,
+): Promise<{ readonly included: number; readonly excluded: number }> {
+  const { rows } = await database.run((db) =>
+    db.raw<{ rows: { included: number; excluded: number }[] }>(
+      `SELECT CAST(count(*) FILTER (WHERE is_moved) AS integer) AS included,
+              CAST(count(*) FILTER (WHERE NOT is_moved) AS integer) AS excluded
+       FROM cutover_people WHERE cutover_id = :id`,
+      { id },
+    ),
   );
-  return rows[0]?.count ?? 0;
+  return rows[0] ?? { included: 0, excluded: 0 };
 }
 
-/** A connection whom no route leads to is only then everybody's when it is alone, which it will not be for long. */
-async function requireRouted(db: Knex, from: Connection): Promise<void> {
-  const key = { organization_id: from.organizationId };
-  if (
-    (await db('connection_routes')
-      .where({ ...key, connection_id: from.id })
-      .first('kind')) !== undefined
-  )
-    return;
-  if (
-    (await db('connection_routes')
-      .where({ ...key, kind: 'everybody' })
-      .first('kind')) !== undefined
-  ) {
-    throw new Refusal(`--from: nobody is sent to the connection ${from.id}, so there is nobody to move.`);
-  }
-  await db('connection_routes').insert({ ...key, kind: 'everybody', value: '', connection_id: from.id });
+/** The cut-over of an organization, which nobody else changes until the transaction is over. People sign in meanwhile. */
+export async function lockCutover(db: Knex, { id }: Organization): Promise<CutoverRow | undefined> {
+  await db('organizations').where({ id }).forNoKeyUpdate().select('id');
+  return db<CutoverRow>('cutovers').where({ organization_id: id }).first();
 }
 
 /** @throws Refusal unless a cut-over is running, and its rule lets a share of its people move */
@@ -172,7 +81,8 @@ export async function setCutoverShare(
           `cutover include ${organization.slug} <address>`,
       );
     }
-    await note(db, 'cutover.share_set', row, { actor, reason: `${row.share} to ${share}` });
+    if (share > row.share) await requireNewActive(db, row, organization.slug);
+    await noteCutover(db, 'cutover.share_set', row, { actor, reason: `${row.share} to ${share}` });
     return { share };
   });
 }
@@ -180,7 +90,7 @@ export async function setCutoverShare(
 /**
  * Names people who are moved, or are not, whatever the share is.
  * @param isMoved undefined: they are named no longer
- * @throws Refusal unless a cut-over is running
+ * @throws Refusal unless a cut-over is running and the addresses are of the organization's domains
  */
 export async function nameCutoverPeople(
   database: Database,
@@ -193,10 +103,12 @@ export async function nameCutoverPeople(
 ): Promise<Cutover> {
   return change(database, organization, async (db, row) => {
     requireRunning(row, organization.slug);
+    if (isMoved === true) await requireNewActive(db, row, organization.slug);
+    if (isMoved !== undefined) await requireOwnDomains(db, row.organization_id, addresses.map(domainOf));
     const key = { cutover_id: row.id, organization_id: row.organization_id };
     await db('cutover_people')
       .where(key)
-      .whereIn('email', [...addresses])
+      .whereRaw('email = ANY (?)', [[...addresses]])
       .delete();
     if (isMoved !== undefined) {
       const rows = addresses.map((email) => ({ ...key, email, is_moved: isMoved }));
@@ -205,12 +117,29 @@ export async function nameCutoverPeople(
       }
     }
     const done = isMoved === undefined ? 'named no longer' : isMoved ? 'included' : 'excluded';
-    await note(db, 'cutover.people_named', row, { actor, reason: `${addresses.length} ${done}` });
+    const [only, another] = addresses;
+    const email = another === undefined ? only : undefined;
+    await noteCutover(db, 'cutover.people_named', row, {
+      actor,
+      email,
+      reason: `${addresses.length} ${done}`,
+    });
     return {};
   });
 }
 
 const BATCH = 1_000;
+
+const domainOf = (address: EmailAddress): string => address.slice(address.lastIndexOf('@') + 1);
+
+/** Whoever is moved to a connection that lets nobody in is locked out. */
+async function requireNewActive(db: Knex, { to_connection_id: id }: CutoverRow, slug: string): Promise<void> {
+  const [status] = (await db('connections').where({ id }).forShare().pluck('status')) as ConnectionStatus[];
+  if (status === 'active') return;
+  throw new Refusal(
+    `The new connection is ${status ?? 'gone'}. Enable it first: connection enable ${id}, or go back: cutover rollback ${slug}`,
+  );
+}
 
 /** Everybody goes to the new connection from now on, and the old one retires. Nobody is signed out. */
 export async function finishCutover(
@@ -220,9 +149,10 @@ export async function finishCutover(
 ): Promise<Cutover> {
   return change(database, organization, async (db, row) => {
     requireRunning(row, organization.slug);
+    await requireNewActive(db, row, organization.slug);
     await requireNobodyLeftBehind(db, row, organization.slug);
     await setStatus(db, row.from_connection_id, 'retiring');
-    await note(db, 'cutover.finished', row, { actor });
+    await noteCutover(db, 'cutover.finished', row, { actor });
     return { state: 'finished' as const, ended_at: db.fn.now() as unknown as Date };
   });
 }
@@ -268,7 +198,7 @@ export async function rollBackCutover(
       );
     }
     if (status === 'retiring') await setStatus(db, row.from_connection_id, 'active');
-    await note(db, 'cutover.rolled_back', row, { actor, reason: `${row.state}, share ${row.share}` });
+    await noteCutover(db, 'cutover.rolled_back', row, { actor, reason: `${row.state}, share ${row.share}` });
     return { state: 'rolled_back' as const, ended_at: db.fn.now() as unknown as Date };
   });
 }
@@ -307,14 +237,22 @@ async function setStatus(db: Knex, id: string, status: 'active' | 'retiring'): P
     .update({ status, revision: db.raw('revision + 1'), updated_at: db.fn.now() });
 }
 
-async function note(
+interface CutoverNote {
+  readonly actor: string;
+  readonly reason?: string;
+  /** Of the person, where it is about one. */
+  readonly email?: EmailAddress | undefined;
+}
+
+export async function noteCutover(
   db: Knex,
   action: AuditAction,
   row: CutoverRow,
-  { actor, reason }: { readonly actor: string; readonly reason?: string },
+  { actor, reason, email }: CutoverNote,
 ): Promise<void> {
   await insertAuditEvent(db, {
     action,
+    email,
     organizationId: row.organization_id,
     connectionId: row.to_connection_id,
     reason,

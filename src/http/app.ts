@@ -17,6 +17,8 @@ import { giveTicket, showHostSignOut, signOutOfHost, startSignIn, takeTicket } f
 import { verifyForProxy } from './verify-routes.ts';
 import { showLive, showReady } from './health-routes.ts';
 import { confirmLogin, showConfirmPage } from './confirm-routes.ts';
+import { showBreakGlass, useBreakGlass } from './break-glass-routes.ts';
+import { startConnectionTest } from './connection-test-routes.ts';
 import { decideOnDevice, showDevicePage } from './device-routes.ts';
 import { showLoginPage, startFromAddress } from './login-routes.ts';
 import type { Metrics } from './metrics.ts';
@@ -56,6 +58,7 @@ function routes(parts: AppParts): readonly Route[] {
     { method: 'get', path: '/login/confirm', access: 'look', handle: showConfirmPage(parts) },
     { method: 'post', path: '/login/confirm', access: 'own pages', handle: confirmLogin(parts) },
     { method: 'get', path: '/sso/:organization', access: 'attempt', handle: startFromEntryLink(parts) },
+    { method: 'get', path: '/sso/test/:ticket', access: 'attempt', handle: startConnectionTest(parts) },
     {
       method: 'get',
       path: '/sso/oidc/:connection_id/callback',
@@ -72,6 +75,8 @@ function routes(parts: AppParts): readonly Route[] {
     },
     { method: 'get', path: DEVICE_PATH, access: 'attempt', handle: showDevicePage(parts) },
     { method: 'post', path: DEVICE_PATH, access: 'own pages', handle: decideOnDevice(parts) },
+    { method: 'get', path: '/break-glass/:ticket', access: 'attempt', handle: showBreakGlass(parts) },
+    { method: 'post', path: '/break-glass/:ticket', access: 'own pages', handle: useBreakGlass(parts) },
     { method: 'get', path: '/session', access: 'look', handle: showSession(parts) },
     { method: 'post', path: '/logout', access: 'own pages', handle: signOut(parts) },
     { method: 'post', path: '/sessions/end', access: 'own pages', handle: endOwn(parts) },

@@ -89,6 +89,10 @@ export const publicFailures: Readonly<Record<FailureCode, PublicFailure>> = {
   ),
   organization_disabled: account(NOT_ALLOWED),
   application_not_allowed: account('This application is not for your organization.'),
+  other_region: {
+    ...account('Your company signs in in another region.'),
+    nextStep: 'What you were going to belongs to this one. Start again at the application of your region.',
+  },
   unknown_user_code: {
     ...signIn(404, "We don't know this code.", 'Type it exactly as the application shows it.'),
     wayOn: 'another code',

@@ -10,8 +10,15 @@ import { currentSession } from './browser-login.ts';
 import { renderLoginPage } from './pages/login-page.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
-import { isFromAnotherSite } from './request-facts.ts';
-import { answerStart, startInBrowser, type BrowserStart, type BrowserStarted } from './start-in-browser.ts';
+import { adoptedReturnTo, sendAddressHome } from './send-home.ts';
+import {
+  answerStart,
+  beganElsewhere,
+  ELSEWHERE,
+  startInBrowser,
+  type BrowserStart,
+  type BrowserStarted,
+} from './start-in-browser.ts';
 
 const LONGEST_HINT = 254;
 const text = (value: unknown): string | undefined =>
@@ -39,12 +46,16 @@ export function showLoginPage(parts: HttpParts) {
 export function startFromAddress(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const fields = fieldsOf(request.body);
-    const returnTo = await returnToOf(parts, fields['return_to']);
+    const asked = await returnToOf(parts, fields['return_to']);
+    const returnTo = await adoptedReturnTo(parts, request, asked);
     const email = text(fields['email']);
-    const form = { method: 'post', action: '/login', fields: { email, return_to: returnTo } } as const;
+    const isForeign = beganElsewhere(parts, request, fields);
+    const carried = { email, return_to: returnTo, ...(isForeign ? ELSEWHERE : {}) };
+    const form = { method: 'post', action: '/login', fields: carried } as const;
     try {
+      if (await sendAddressHome(parts, { request, response }, fields)) return;
       const started = await runStrategy(request, response, () =>
-        start(parts, { request, response }, { fields, returnTo, form }),
+        start(parts, { request, response }, { fields, returnTo, form, isFromAnotherSite: isForeign }),
       );
       answerStart(parts, { request, response }, started, form);
     } catch (error) {
@@ -57,26 +68,25 @@ export function startFromAddress(parts: HttpParts) {
   };
 }
 
-interface AddressStart extends Pick<BrowserStart, 'returnTo' | 'form'> {
+interface AddressStart extends Pick<BrowserStart, 'returnTo' | 'form' | 'isFromAnotherSite'> {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
 async function start(
   parts: HttpParts,
   exchange: { readonly request: Request; readonly response: Response },
-  { fields, returnTo, form }: AddressStart,
+  { fields, returnTo, form, isFromAnotherSite }: AddressStart,
 ): Promise<BrowserStarted> {
-  const isForeign = isFromAnotherSite(exchange.request, parts.config.publicUrl);
   try {
     const ways = await routeEmail(parts.login.directory, fields['email']);
     return await startInBrowser(parts, exchange, {
       // An address that another site sent was not typed by anybody that we know of.
-      ways: isForeign ? { ...ways, email: undefined } : ways,
+      ways: isFromAnotherSite ? { ...ways, email: undefined } : ways,
       chosenId: fields['connection'],
       form,
       loginHint: ways.email,
       returnTo,
-      isFromAnotherSite: isForeign,
+      isFromAnotherSite,
     });
   } catch (error) {
     if (error instanceof GatewayError && error.code === 'unknown_domain') await parts.limits.countUnknown();

@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import type { Request } from 'express';
+import type { Config } from '../config.ts';
 
 /** Whether the answer is to be JSON rather than a page. */
 export function wantsJson(request: Request): boolean {
@@ -21,12 +22,30 @@ export function isPageOfItsOwn(request: Request): boolean {
   return isNavigation(request) && (request.get('sec-fetch-dest') ?? 'document') === 'document';
 }
 
-/** Whether another site made the browser send this. */
-export function isFromAnotherSite(request: Request, publicUrl: string): boolean {
+/** Whether another site made the browser send this. The same page in another region is no other site. */
+export function isFromAnotherSite(
+  request: Request,
+  { publicUrl, regions }: Pick<Config, 'publicUrl' | 'regions'>,
+): boolean {
+  if (request.method === 'POST' && isFromAnotherRegion(request, regions)) return false;
   const site = request.get('sec-fetch-site');
   if (site !== undefined) return site === 'cross-site';
   const origin = request.get('origin');
   return origin !== undefined && origin !== publicUrl;
+}
+
+/**
+ * Whether another region's page made the browser send this, which that region then sent here. A browser that goes by the Fetch
+ * standard says so in `Origin`; Chromium makes that `null` as soon as a redirect leads to another origin, and keeps in `Referer`
+ * the origin of the page where it began, which no other page can put there.
+ */
+function isFromAnotherRegion(request: Request, regions: Config['regions']): boolean {
+  const origin = request.get('origin') ?? 'null';
+  const referrer = request.get('referer');
+  return [...(regions?.urls ?? [])].some(
+    ([name, url]) =>
+      name !== regions?.here && (origin === url || (origin === 'null' && referrer === `${url}/`)),
+  );
 }
 
 /** Whether a page of ours, or no browser at all, sent this. What changes a session must be. */

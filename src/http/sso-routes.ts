@@ -17,34 +17,39 @@ import { canonicalEmail } from '../organizations/email-address.ts';
 import { seeOther } from './app-answers.ts';
 import { currentDigest, finishInBrowser, openAttempts, rememberAttempt } from './browser-login.ts';
 import { returnToOf } from './login-routes.ts';
+import { finishConnectionTest } from './connection-test-routes.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
 import { isFromAnotherSite } from './request-facts.ts';
-import { answerStart, drawLot, startInBrowser } from './start-in-browser.ts';
+import { adoptedReturnTo, sendVisitorHome } from './send-home.ts';
+import { answerStart, beganElsewhere, drawLot, ELSEWHERE, startInBrowser } from './start-in-browser.ts';
 
 /** `GET /sso/{organization}` */
 export function startFromEntryLink(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
-    const { organization } = request.params;
+    const organization = String(request.params['organization']);
     const exchange = { request, response };
+    if (await sendVisitorHome(parts, exchange, organization)) return;
     const hint = canonicalEmail(request.query['login_hint']);
-    const returnTo = await returnToOf(parts, request.query['return_to']);
-    const fields = { return_to: returnTo, login_hint: hint?.address };
+    const asked = await returnToOf(parts, request.query['return_to']);
+    const returnTo = await adoptedReturnTo(parts, request, asked);
+    const isForeign = beganElsewhere(parts, request, request.query);
+    const fields = { return_to: returnTo, login_hint: hint?.address, ...(isForeign ? ELSEWHERE : {}) };
     const form = {
       method: 'get',
-      action: `/sso/${encodeURIComponent(String(organization))}`,
+      action: `/sso/${encodeURIComponent(organization)}`,
       fields,
     } as const;
     const started = await runStrategy(request, response, async () => {
       const follower = { hint, drawLot: () => drawLot(parts, exchange) };
-      const ways = await routeOrganization(parts.login.directory, String(organization), follower);
+      const ways = await routeOrganization(parts.login.directory, organization, follower);
       return startInBrowser(parts, exchange, {
         ways,
         chosenId: request.query['connection'],
         form,
         loginHint: hint?.address,
         returnTo,
-        isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
+        isFromAnotherSite: isForeign,
       });
     });
     answerStart(parts, exchange, started, form);
@@ -90,7 +95,9 @@ export function completeJwtCallback(parts: HttpParts) {
     decodeCallbackToken(token);
     const domain = callbackDomain(request);
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
-    if (domain === undefined || entry === undefined) return refuseUnknown(token);
+    if (domain === undefined || entry === undefined || entry.organization.region !== undefined) {
+      return refuseUnknown(token);
+    }
     const attempts = callbackAttempts(parts, request, entry);
     const connections = callbackConnections(entry);
     if (connections.length === 0 && attempts.length === 0) return refuseUnknown(token);
@@ -106,7 +113,7 @@ export function completeJwtCallback(parts: HttpParts) {
           connection,
           domain,
           callback: { url: callbackUrl(parts, request, path) },
-          isFromAnotherSite: isFromAnotherSite(request, parts.config.publicUrl),
+          isFromAnotherSite: isFromAnotherSite(request, parts.config),
           countRestart: (id, email) => parts.limits.countRestart(id, email),
         }),
       ),
@@ -228,14 +235,17 @@ async function complete(
   { request, response }: { readonly request: Request; readonly response: Response },
   back: { readonly transaction: LoginTransaction; readonly path: string; readonly isProved: boolean },
 ): Promise<void> {
-  const outcome = await runStrategy(request, response, () =>
-    completeLogin(parts.login, {
-      callback: { url: callbackUrl(parts, request, back.path) },
-      transaction: back.transaction,
-      isProved: back.isProved,
-      previousDigest: currentDigest(parts, request),
-    }),
-  );
+  const arrival = {
+    callback: { url: callbackUrl(parts, request, back.path) },
+    transaction: back.transaction,
+    isProved: back.isProved,
+    previousDigest: currentDigest(parts, request),
+  };
+  if (back.transaction.isTest === true) {
+    await finishConnectionTest(parts, { request, response }, arrival);
+    return;
+  }
+  const outcome = await runStrategy(request, response, () => completeLogin(parts.login, arrival));
   finishInBrowser(parts, { request, response }, { transaction: back.transaction, outcome });
 }
 

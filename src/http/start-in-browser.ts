@@ -9,7 +9,7 @@ import { rememberAttempt } from './browser-login.ts';
 import { brandOf } from './failures.ts';
 import { renderChoicePage } from './pages/choice-page.ts';
 import type { HttpParts } from './parts.ts';
-import { wantsJson } from './request-facts.ts';
+import { isFromAnotherSite, wantsJson } from './request-facts.ts';
 
 interface Exchange {
   readonly request: Request;
@@ -22,6 +22,18 @@ export interface BrowserStart extends Omit<LoginStart, 'route'> {
   readonly chosenId: unknown;
   /** Where the choice is sent, with what. */
   readonly form: Parameters<typeof renderChoicePage>[0]['form'];
+}
+
+/** What the choice carries on where another site began: the click on our page is not what started it. */
+export const ELSEWHERE = { began: 'elsewhere' } as const;
+
+/** Whether another site made the browser start this, perhaps before a choice. */
+export function beganElsewhere(
+  parts: HttpParts,
+  request: Request,
+  fields: Readonly<Record<string, unknown>>,
+): boolean {
+  return isFromAnotherSite(request, parts.config) || fields['began'] === ELSEWHERE.began;
 }
 
 /** What is to be answered; an object, as the strategy that runs it wants. */

@@ -8,7 +8,7 @@ import type { Knex } from 'knex';
 import type { UserPolicy } from '../connections/connection.ts';
 import { TOKEN_KINDS } from '../connections/connection-kinds.ts';
 import type { Database } from '../database/database.ts';
-import type { Admission } from './admit-identity.ts';
+import type { Answered } from './admit-identity.ts';
 
 /** Bindings that ADMISSION reads. */
 export interface AdmissionQuestion extends UserPolicy {
@@ -22,22 +22,27 @@ export interface AdmissionQuestion extends UserPolicy {
   /** Null, with the subject: not known yet. */
   readonly issuer: string | null;
   readonly subject: string | null;
+  /** Whether it is only asked for a test: then it does not count that nobody is sent to the connection yet. */
+  readonly isTest?: boolean;
 }
 
 const TOKEN_KIND_LIST = TOKEN_KINDS.map((kind) => `'${kind}'`).join(', ');
 
 /**
- * `ranks`: how precisely a route of a connection speaks of the address. A connection vouches for an address if none is more
- * precise, or if it is one of a cut-over's and the other one does. `elsewhere`: where else the user is known, and whether that lets
- * this connection know the same person, too: a cut-over does by its rule, and a choice that both are part of.
+ * `ranks`: how precisely a route of a connection speaks of the address; the new connection of a cut-over stands in for the old one,
+ * and never the other way round. A connection vouches for an address if none is more precise. `elsewhere`: where else the user is
+ * known, and whether that lets this connection know the same person, too: a choice does that both are part of, and a cut-over does
+ * by its rule.
  */
 export const ADMISSION = `
   facts AS MATERIALIZED (
-    SELECT o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, o.return_url,
+    SELECT o.region IS NOT NULL AS lives_elsewhere, o.disabled_at IS NOT NULL AS organization_disabled, o.provisioning, o.return_url,
            c.status, c.login_revision, c.kind NOT IN (${TOKEN_KIND_LIST}) AS is_redirect,
            CAST(:domain AS text) IS NULL OR EXISTS (
                    SELECT FROM domains d
-                   WHERE d.organization_id = o.id AND d.name = :domain AND d.verified_at IS NOT NULL) AS domain_proved
+                   WHERE d.organization_id = o.id AND d.name = :domain AND d.verified_at IS NOT NULL) AS domain_proved,
+           (SELECT p.missing_since FROM domain_proofs p
+            WHERE p.domain = :domain AND p.grace_ends_at <= now()) AS lapsed_since
     FROM connections c JOIN organizations o ON o.id = c.organization_id
     WHERE c.organization_id = :organizationId AND c.id = :connectionId
   ),
@@ -58,39 +63,55 @@ export const ADMISSION = `
     FROM cutovers x
     WHERE x.organization_id = :organizationId AND CAST(:connectionId AS uuid) IN (x.from_connection_id, x.to_connection_id)
   ),
-  ranks AS MATERIALIZED (
-    SELECT r.connection_id, max(CASE r.kind WHEN 'address' THEN 3 WHEN 'domain' THEN 2 ELSE 1 END) AS rank
+  routed AS MATERIALIZED (
+    SELECT r.connection_id, CASE r.kind WHEN 'address' THEN 3 WHEN 'domain' THEN 2 ELSE 1 END AS rank
     FROM connection_routes r JOIN connections c ON c.id = r.connection_id AND c.status <> 'draft'
     WHERE r.organization_id = :organizationId
       AND (r.kind = 'everybody' OR (r.kind = 'domain' AND r.value = :domain) OR (r.kind = 'address' AND r.value = :email))
-    GROUP BY r.connection_id
+  ),
+  ranks AS MATERIALIZED (
+    SELECT connection_id, max(rank) AS rank, max(own_rank) AS own_rank
+    FROM (
+      SELECT connection_id, rank, rank AS own_rank FROM routed
+      UNION ALL
+      SELECT x.to_connection_id, routed.rank, NULL
+      FROM routed JOIN cutovers x ON x.organization_id = :organizationId AND x.from_connection_id = routed.connection_id
+    ) AS either
+    GROUP BY connection_id
+  ),
+  mine AS MATERIALIZED (
+    SELECT max(rank) AS rank, max(own_rank) AS own_rank FROM ranks WHERE connection_id = CAST(:connectionId AS uuid)
   ),
   vouching AS MATERIALIZED (
-    SELECT FROM (SELECT CAST(:connectionId AS uuid) AS id UNION ALL SELECT other_id FROM pair) AS either
-    WHERE coalesce((SELECT rank FROM ranks WHERE connection_id = either.id),
-                   CASE WHEN EXISTS (SELECT FROM connection_routes r WHERE r.connection_id = either.id) THEN -1 ELSE 0 END)
+    SELECT FROM mine
+    WHERE coalesce(rank, CASE WHEN EXISTS (SELECT FROM connection_routes r WHERE r.connection_id = :connectionId) THEN -1 ELSE 0 END)
           >= coalesce((SELECT max(rank) FROM ranks), 0)
   ),
   elsewhere AS MATERIALIZED (
-    SELECT EXISTS (SELECT FROM pair WHERE pair.other_id = i.connection_id AND (
-                     NOT pair.is_to OR pair.relink = 'domain' OR EXISTS (
-                       SELECT FROM cutover_people p WHERE p.cutover_id = pair.id AND p.email = :email AND p.is_moved)))
-           OR coalesce((SELECT rank FROM ranks WHERE connection_id = i.connection_id)
-                       = (SELECT rank FROM ranks WHERE connection_id = CAST(:connectionId AS uuid)), false) AS may_link
-    FROM named JOIN identities i ON i.organization_id = :organizationId AND i.user_id = named.id
+    SELECT coalesce(ranks.rank = mine.own_rank, false)
+           OR EXISTS (SELECT FROM pair WHERE (pair.other_id = i.connection_id OR ranks.rank = mine.rank) AND (
+                        NOT pair.is_to OR pair.relink = 'domain' OR EXISTS (
+                          SELECT FROM cutover_people p WHERE p.cutover_id = pair.id AND p.email = :email AND p.is_moved))) AS may_link
+    FROM mine CROSS JOIN named
+    JOIN identities i ON i.organization_id = :organizationId AND i.user_id = named.id
     JOIN connections c ON c.id = i.connection_id AND c.kind NOT IN (${TOKEN_KIND_LIST})
+    LEFT JOIN ranks ON ranks.connection_id = i.connection_id
     WHERE i.connection_id <> :connectionId
   ),
   admission AS MATERIALIZED (
     SELECT CASE
       WHEN NOT EXISTS (SELECT FROM facts) THEN 'connection_missing'
+      WHEN (SELECT lives_elsewhere FROM facts) THEN 'organization_elsewhere'
       WHEN (SELECT organization_disabled FROM facts) THEN 'organization_disabled'
-      WHEN (SELECT status FROM facts) NOT IN ('active', 'retiring') THEN 'connection_disabled'
+      WHEN (SELECT status FROM facts) NOT IN ('active', 'retiring') AND NOT CAST(:isTest AS boolean) THEN 'connection_disabled'
       WHEN (SELECT login_revision FROM facts) > :revision THEN 'connection_changed'
       WHEN NOT (SELECT domain_proved FROM facts) THEN 'domain_not_proved'
-      WHEN (SELECT is_redirect FROM facts) AND NOT EXISTS (SELECT FROM vouching) THEN 'address_elsewhere'
+      WHEN (SELECT is_redirect FROM facts) AND NOT EXISTS (SELECT FROM vouching) AND NOT CAST(:isTest AS boolean) THEN 'address_elsewhere'
       WHEN (SELECT disabled FROM linked) THEN 'user_disabled'
       WHEN (SELECT id FROM linked) <> (SELECT id FROM named) THEN 'address_taken'
+      -- Another address at such a domain is as new as another person.
+      WHEN EXISTS (SELECT FROM linked, facts
+                   WHERE lapsed_since IS NOT NULL AND linked.email IS DISTINCT FROM CAST(:email AS text)) THEN 'domain_lapsed'
       WHEN EXISTS (SELECT FROM linked) THEN 'admitted'
       WHEN (SELECT disabled FROM named) THEN 'user_disabled'
       WHEN EXISTS (SELECT FROM identities i JOIN named ON named.id = i.user_id
@@ -98,22 +119,30 @@ export const ADMISSION = `
       WHEN (SELECT is_redirect FROM facts) AND EXISTS (SELECT FROM elsewhere)
            AND NOT EXISTS (SELECT FROM elsewhere WHERE may_link) THEN 'identity_elsewhere'
       WHEN EXISTS (SELECT FROM named) AND NOT CAST(:linksByEmail AS boolean) THEN 'user_not_linkable'
+      -- Where the subject is not known yet, who is linked already is taken to come as that.
+      WHEN EXISTS (SELECT FROM named) AND EXISTS (SELECT FROM facts WHERE lapsed_since IS NOT NULL)
+        AND NOT EXISTS (SELECT FROM identities i JOIN named ON named.id = i.user_id
+                        WHERE i.connection_id = :connectionId) THEN 'domain_lapsed'
       WHEN EXISTS (SELECT FROM named) THEN 'admitted'
-      WHEN CAST(:creates AS text) = 'always' THEN 'admitted'
-      WHEN CAST(:creates AS text) = 'organization' AND (SELECT provisioning FROM facts) = 'just-in-time' THEN 'admitted'
+      WHEN CAST(:creates AS text) = 'always'
+        OR (CAST(:creates AS text) = 'organization' AND (SELECT provisioning FROM facts) = 'just-in-time')
+        THEN CASE WHEN EXISTS (SELECT FROM facts WHERE lapsed_since IS NOT NULL) THEN 'domain_lapsed' ELSE 'admitted' END
       ELSE 'user_unknown'
     END AS answer
   )`;
 
-/** What would become of a sign-in; with a null subject, as far as it can be said without one. */
+/** Since when the proof of the domain has been missing, where that refuses people. */
+export const LAPSED_SINCE = `(SELECT lapsed_since FROM facts) AS "lapsedSince"`;
+
+/** What would become of a sign-in, and what `domain_lapsed` is told with; with a null subject, as far as it can be said without one. */
 export async function askAdmission(
   database: Database,
   question: AdmissionQuestion,
-): Promise<{ readonly answer: Admission; readonly userExists: boolean }> {
+): Promise<Answered & { readonly userExists: boolean }> {
   const { rows } = await database.run((db: Knex) =>
-    db.raw<{ rows: { answer: Admission; userExists: boolean }[] }>(
-      `WITH ${ADMISSION} SELECT answer, EXISTS (SELECT FROM named) AS "userExists" FROM admission`,
-      { ...question },
+    db.raw<{ rows: (Answered & { userExists: boolean })[] }>(
+      `WITH ${ADMISSION} SELECT answer, ${LAPSED_SINCE}, EXISTS (SELECT FROM named) AS "userExists" FROM admission`,
+      { isTest: false, ...question },
     ),
   );
   const [row] = rows;

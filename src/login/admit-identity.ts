@@ -10,6 +10,7 @@ export type Admission =
   | 'connection_missing'
   | 'connection_disabled'
   | 'connection_changed'
+  | 'organization_elsewhere'
   | 'organization_disabled'
   | 'domain_not_proved'
   | 'address_elsewhere'
@@ -19,7 +20,14 @@ export type Admission =
   | 'identity_elsewhere'
   | 'user_not_linkable'
   | 'user_unknown'
+  | 'domain_lapsed'
   | 'admitted';
+
+export interface Answered {
+  readonly answer: Admission;
+  /** Since when the proof of the address's domain has been missing, where that is too long; else null. */
+  readonly lapsedSince: Date | null;
+}
 
 interface AdmissionRefusal {
   readonly code: FailureCode;
@@ -27,12 +35,16 @@ interface AdmissionRefusal {
   readonly reason: string;
 }
 
-export const admissionRefusals: Readonly<Record<Exclude<Admission, 'admitted'>, AdmissionRefusal>> = {
+const admissionRefusals: Readonly<Record<Exclude<Admission, 'admitted'>, AdmissionRefusal>> = {
   connection_missing: { code: 'connection_disabled', reason: 'the connection was removed' },
   connection_disabled: { code: 'connection_disabled', reason: 'the connection is disabled' },
   connection_changed: {
     code: 'connection_disabled',
     reason: 'the connection was changed after the sign-in started',
+  },
+  organization_elsewhere: {
+    code: 'connection_disabled',
+    reason: 'the organization lives in another region now',
   },
   organization_disabled: { code: 'organization_disabled', reason: 'the organization is disabled' },
   domain_not_proved: {
@@ -63,4 +75,18 @@ export const admissionRefusals: Readonly<Record<Exclude<Admission, 'admitted'>, 
       'there is a user of this address, and the connection may not link people to users (--link-existing)',
   },
   user_unknown: { code: 'user_not_provisioned', reason: 'there is no such user' },
+  domain_lapsed: {
+    code: 'email_not_allowed',
+    reason: "the proof of the address's domain has been missing",
+  },
 };
+
+/** What an answer other than yes means; `lapsedSince` dates the reason that has one. */
+export function admissionRefusal(
+  answer: Exclude<Admission, 'admitted'>,
+  lapsedSince: Date | null = null,
+): AdmissionRefusal {
+  const refusal = admissionRefusals[answer];
+  if (answer !== 'domain_lapsed' || lapsedSince === null) return refusal;
+  return { ...refusal, reason: `${refusal.reason} since ${lapsedSince.toISOString()}` };
+}

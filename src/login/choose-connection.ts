@@ -22,7 +22,9 @@ export interface RouteDecision {
   readonly routed: readonly RedirectConnection[];
   /** What the cut-over says, where it concerns the person. */
   readonly cutover: { readonly isMoved: boolean; readonly why: MoveReason } | undefined;
-  /** Those that sign people in now. */
+  /** What is left after that, whatever their state. */
+  readonly meant: readonly RedirectConnection[];
+  /** Those of them that sign people in now. */
   readonly connections: readonly RedirectConnection[];
 }
 
@@ -40,8 +42,8 @@ export function chooseConnection(
   const concerned = isUnderWay(cutover) && routed.some(({ id }) => id === cutover.fromId);
   const drawn = concerned && person !== undefined ? lotOf(cutover, person.email.address) : lot;
   const move = concerned ? moveOf(cutover, drawn, person?.routes.isNamed) : undefined;
-  const taken = concerned && move?.isMoved === true ? moved(entry, routed, cutover) : routed;
-  return { by, routed, cutover: move, connections: taken.filter(({ status }) => status === 'active') };
+  const meant = concerned && move !== undefined ? afterMove(entry, routed, { ...cutover, ...move }) : routed;
+  return { by, routed, cutover: move, meant, connections: meant.filter(({ status }) => status === 'active') };
 }
 
 const isUnderWay = (cutover: Cutover | undefined): cutover is Cutover =>
@@ -58,17 +60,22 @@ function routedConnections(
 ): Pick<RouteDecision, 'by' | 'routed'> {
   const known = entry.connections.filter(isRedirectConnection).filter(({ status }) => status !== 'draft');
   const among = (ids: readonly string[]) => known.filter(({ id }) => ids.includes(id));
-  const routesOf = (kind: 'domain' | 'everybody', value: string) =>
+  const routesOf = (kind: 'domain' | 'everybody', value?: string) =>
     among(
       entry.routes
-        .filter((route) => route.kind === kind && route.value === value)
+        .filter((route) => route.kind === kind && (value === undefined || route.value === value))
         .map(({ connectionId }) => connectionId),
     );
-  const byPrecision = [
-    ['address', among(person?.routes.connectionIds ?? [])],
-    ['domain', person === undefined ? [] : routesOf('domain', person.email.domain)],
-    ['everybody', routesOf('everybody', '')],
-  ] as const;
+  const everybody = ['everybody', routesOf('everybody')] as const;
+  const byPrecision =
+    person === undefined
+      ? // Who typed nothing may be of any domain, where no connection is for everybody.
+        ([everybody, ['domain', routesOf('domain')]] as const)
+      : ([
+          ['address', among(person.routes.connectionIds)],
+          ['domain', routesOf('domain', person.email.domain)],
+          everybody,
+        ] as const);
   for (const [by, routed] of byPrecision) if (routed.length > 0) return { by, routed };
   const hasRoutes = new Set([
     ...entry.addressRouted,
@@ -78,12 +85,13 @@ function routedConnections(
   return { by: 'rest', routed: free.length === 1 ? free : [] };
 }
 
-function moved(
+/** One of the two connections of a cut-over is left, and whatever else the person may choose. */
+function afterMove(
   { connections }: DirectoryEntry,
   routed: readonly RedirectConnection[],
-  { fromId, toId }: Cutover,
+  { fromId, toId, isMoved }: Pick<Cutover, 'fromId' | 'toId'> & { readonly isMoved: boolean },
 ): readonly RedirectConnection[] {
   const others = routed.filter(({ id }) => id !== fromId && id !== toId);
-  const next = connections.filter(isRedirectConnection).filter(({ id }) => id === toId);
-  return [...next, ...others];
+  const taken = connections.filter(isRedirectConnection).filter(({ id }) => id === (isMoved ? toId : fromId));
+  return [...taken, ...others];
 }

@@ -50,6 +50,7 @@ export type LoginOutcome =
 /** @throws GatewayError that says which of the seven steps failed, and what the failure spends */
 export async function completeLogin(parts: LoginParts, arrival: Arrival): Promise<LoginOutcome> {
   const { transaction } = arrival;
+  if (transaction.isTest === true) throw new Error('a test signs nobody in');
   // The second of two clicks must not use up at the provider what the first is about to redeem.
   if (arrival.isProved && parts.underWay.has(transaction.id)) {
     const { organizationId, connectionId, returnTo } = transaction;
@@ -105,6 +106,7 @@ async function requireSameConnection(
   if (connection?.organizationId !== transaction.organizationId || !isRedirectConnection(connection)) {
     throw admissionFailure('connection_missing');
   }
+  if (entry?.organization.region !== undefined) throw admissionFailure('organization_elsewhere');
   if (!takesSignIns(connection)) throw admissionFailure('connection_disabled');
   if (connection.loginRevision > transaction.revision) throw admissionFailure('connection_changed');
   return connection;
@@ -125,11 +127,11 @@ async function requireAdmissible(
   transaction: LoginTransaction,
 ): Promise<void> {
   const context = { email: identity.email.address };
-  const { answer } = await askAdmission(
+  const { answer, lapsedSince } = await askAdmission(
     parts.database,
     admissionQuestion(identity, { ...transaction, users: USERS_OF_THE_ORGANIZATION }),
   );
-  if (answer !== 'admitted') throw admissionFailure(answer).with(context);
+  if (answer !== 'admitted') throw admissionFailure(answer, lapsedSince).with(context);
   if (await wasUsed(parts.database, identity)) {
     throw new GatewayError('token_replayed', { reason: 'the token was used before', ...context });
   }

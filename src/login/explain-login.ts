@@ -12,14 +12,16 @@ import { connectionKinds, isRedirectConnection } from '../connections/connection
 import type { Database } from '../database/database.ts';
 import type { MoveReason } from '../cutover/cutover.ts';
 import { formatDuration } from '../duration.ts';
-import type { FailureCode } from '../errors.ts';
+import { GatewayError, type FailureCode } from '../errors.ts';
 import { canonicalDomain } from '../organizations/domain-name.ts';
 import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
-import { findDomain } from '../organizations/organization-store.ts';
+import { findDomain } from '../organizations/domain-store.ts';
+import type { Regions } from '../organizations/home-region.ts';
 import { askAdmission } from './admission-store.ts';
-import { admissionRefusals } from './admit-identity.ts';
+import { admissionRefusal } from './admit-identity.ts';
 import { chooseConnection, type RouteDecision } from './choose-connection.ts';
 import { findDirectoryEntry, findPersonRoutes, type DirectoryEntry } from './directory-store.ts';
+import { homeOf } from './find-home.ts';
 
 interface ExplainedConnection {
   readonly id: string;
@@ -30,7 +32,7 @@ interface ExplainedConnection {
 export interface Explanation {
   /** As it was asked. */
   readonly asked: string;
-  readonly outcome: 'signs_in' | 'refused';
+  readonly outcome: 'signs_in' | 'sent_to_region' | 'refused';
   /** Reason code of a refusal. */
   readonly code?: FailureCode;
   readonly email?: string;
@@ -39,11 +41,17 @@ export interface Explanation {
   readonly connection?: ExplainedConnection;
   /** Where the person chooses: all that there are. */
   readonly choice?: readonly ExplainedConnection[];
+  /** Where the person is sent, whose organization lives elsewhere. */
+  readonly region?: { readonly name: string; readonly url: string };
   /** What was decided, step by step, in words for the operator. */
   readonly steps: readonly string[];
 }
 
-export async function explainLogin(database: Database, asked: string): Promise<Explanation> {
+export async function explainLogin(
+  database: Database,
+  asked: string,
+  regions: Regions | undefined,
+): Promise<Explanation> {
   const email = canonicalEmail(asked);
   if (email === undefined) {
     const steps = ['This is not an e-mail address that Gatehouse accepts.'];
@@ -62,14 +70,49 @@ export async function explainLogin(database: Database, asked: string): Promise<E
     };
   }
   const { organization } = entry;
-  return { ...found, organization, ...(await explainEntry(database, entry, email)) };
+  const elsewhere = explainHome(entry, email, regions);
+  return { ...found, organization, ...(elsewhere ?? (await explainEntry(database, entry, email))) };
+}
+
+/** Undefined for an organization that lives here, or is disabled. */
+function explainHome(
+  entry: DirectoryEntry,
+  { domain }: ParsedEmail,
+  regions: Regions | undefined,
+): Omit<Explanation, 'asked'> | undefined {
+  const { slug, name, enabled, region } = entry.organization;
+  if (region === undefined || !enabled) return undefined;
+  const steps = [`The domain ${domain} leads to ${slug} (${name}), which lives in the region ${region}.`];
+  try {
+    const home = homeOf(regions, entry, 'unknown_domain');
+    if (home === undefined) throw new GatewayError('unknown_domain', { reason: 'this node has no REGIONS' });
+    steps.push(`The person is sent to ${home.url}. What happens there is explained there.`);
+    return { outcome: 'sent_to_region', region: { name: region, url: home.url }, steps };
+  } catch (error) {
+    if (!(error instanceof GatewayError)) throw error;
+    steps.push(`Nobody can be sent there: ${error.context.reason ?? error.code}.`);
+    return { outcome: 'refused', code: error.code, steps };
+  }
 }
 
 async function whyNobody(database: Database, { domain }: ParsedEmail): Promise<string> {
   const claim = await findDomain(database, domain);
   return claim !== undefined
-    ? `The domain ${domain} is claimed but not verified, so it routes nobody. Verify it: domain add <organization> ${domain} --verified`
+    ? `The domain ${domain} is claimed but not verified, so it routes nobody. Prove it: domain verify ${domain}, or on your word: domain add ${claim.organizationSlug} ${domain} --verified`
     : `No organization has the domain ${domain}. Domains are compared exactly: a parent domain does not count.`;
+}
+
+async function whatIsMissing(database: Database, { domain }: ParsedEmail): Promise<readonly string[]> {
+  const { missingSince, graceEndsAt, isLapsed } = (await findDomain(database, domain)) ?? {};
+  if (missingSince === undefined || graceEndsAt === undefined) return [];
+  const end = graceEndsAt.toISOString();
+  return [
+    `Its DNS record has been missing since ${missingSince.toISOString()}. ` +
+      (isLapsed
+        ? `Since ${end} only people who signed in before are let in. `
+        : `From ${end} on only people who signed in before are let in. `) +
+      `Have the record set again, then run: domain verify ${domain}`,
+  ];
 }
 
 async function explainEntry(
@@ -80,6 +123,7 @@ async function explainEntry(
   const { organization } = entry;
   const steps = [
     `The domain ${email.domain} is verified and belongs to ${organization.slug} (${organization.name}).`,
+    ...(await whatIsMissing(database, email)),
   ];
   if (!organization.enabled) {
     steps.push(`The organization is disabled. Enable it: org enable ${organization.slug}`);
@@ -110,7 +154,7 @@ const ROUTED_BY: Readonly<Record<RouteDecision['by'], string>> = {
 /** Why the person goes where they go, or nowhere. */
 function explainDecision(
   { organization, connections: all, cutover }: DirectoryEntry,
-  { by, routed, cutover: move, connections }: RouteDecision,
+  { by, routed, cutover: move, meant, connections }: RouteDecision,
 ): readonly string[] {
   if (routed.length === 0) {
     const ways = all.filter(isRedirectConnection).filter(({ status }) => status !== 'draft');
@@ -127,10 +171,11 @@ function explainDecision(
     const [target] = connections.length === 1 ? [named(first)] : ['one of them'];
     return [...steps, `The person is sent to ${target} to sign in.`];
   }
-  const states = routed.map(({ id, status }) =>
-    status === 'active' ? '' : `It is ${status}. Enable it: connection enable ${id}`,
+  const isBack = move?.isMoved === true ? `, or go back: cutover rollback ${organization.slug}` : '';
+  const states = meant.map(
+    (one) => `${named(one)} is ${one.status}. Enable it: connection enable ${one.id}${isBack}`,
   );
-  return [...steps, ...states.filter((state) => state !== '')];
+  return [...steps, ...states];
 }
 
 const MOVES: Readonly<Record<MoveReason, (share: number, isMoved: boolean) => string>> = {
@@ -150,7 +195,7 @@ async function explainAdmission(
     steps,
   }: { readonly email: ParsedEmail; readonly connection: RedirectConnection; readonly steps: string[] },
 ): Promise<Omit<Explanation, 'asked'>> {
-  const { answer, userExists } = await askAdmission(database, {
+  const { answer, lapsedSince, userExists } = await askAdmission(database, {
     organizationId: organization.id,
     connectionId: connection.id,
     revision: connection.revision,
@@ -161,7 +206,7 @@ async function explainAdmission(
     ...USERS_OF_THE_ORGANIZATION,
   });
   if (answer !== 'admitted') {
-    const { code, reason } = admissionRefusals[answer];
+    const { code, reason } = admissionRefusal(answer, lapsedSince);
     steps.push(`After signing in there, the person is refused: ${reason}.`);
     if (answer === 'user_unknown') steps.push(`Add the user: user add ${organization.slug} ${email.address}`);
     return { outcome: 'refused', code, connection: explained(connection), steps };

@@ -6,8 +6,8 @@
  */
 import { isNativeError } from 'node:util/types';
 import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
-import { ADMISSION, type AdmissionQuestion } from './admission-store.ts';
-import type { Admission } from './admit-identity.ts';
+import { ADMISSION, LAPSED_SINCE, type AdmissionQuestion } from './admission-store.ts';
+import type { Answered } from './admit-identity.ts';
 
 /** A use, as it is written. */
 export interface TokenUseRow {
@@ -20,6 +20,8 @@ export interface TokenUseRow {
 }
 
 export interface FinishLogin extends AdmissionQuestion {
+  /** What the session's beginning is called in the audit trail. */
+  readonly action: 'login.succeeded' | 'break_glass.used';
   readonly name: string | null;
   /** Digests are hexadecimal. */
   readonly uses: readonly TokenUseRow[];
@@ -45,8 +47,7 @@ export interface FinishLogin extends AdmissionQuestion {
   readonly previousDigest: Buffer | null;
 }
 
-export interface FinishedLogin {
-  readonly answer: Admission;
+export interface FinishedLogin extends Answered {
   /** Purposes of what was used before. */
   readonly taken: readonly string[];
   /** Whether everything could be used that had to be. */
@@ -110,7 +111,7 @@ const FINISH = `
     INSERT INTO identities (organization_id, connection_id, issuer, subject, user_id)
     SELECT CAST(:organizationId AS uuid), CAST(:connectionId AS uuid),
            CAST(:issuer AS text), CAST(:subject AS text), person.id
-    FROM person WHERE person.id IS NOT NULL AND NOT EXISTS (SELECT FROM linked)
+    FROM person WHERE person.id IS NOT NULL AND NOT EXISTS (SELECT FROM linked) AND CAST(:issuer AS text) IS NOT NULL
     -- Where somebody else's first sign-in of the same person makes it at this moment, this breaks the whole statement, the
     -- user that it may have made included; another try finds the identity.
     RETURNING user_id
@@ -123,7 +124,9 @@ const FINISH = `
     SELECT now() + make_interval(secs => CAST(:followSeconds AS float8) * (0.9 + 0.1 * random())) AS at
   ),
   allowed AS (
-    SELECT person.id FROM person WHERE person.id = coalesce((SELECT id FROM linked), (SELECT user_id FROM identity))
+    SELECT person.id FROM person
+    -- Without an issuer nobody vouched for the person but an operator.
+    WHERE CAST(:issuer AS text) IS NULL OR person.id = coalesce((SELECT id FROM linked), (SELECT user_id FROM identity))
   ),
   -- The same person signs in again in the same browser: the session goes on under a new secret, with what it gave to
   -- applications.
@@ -169,11 +172,11 @@ const FINISH = `
       SELECT 2, 'user.email_changed', updated.id FROM updated JOIN linked ON linked.id = updated.id
       WHERE CAST(:email AS text) IS NOT NULL AND linked.email IS DISTINCT FROM :email
       UNION ALL
-      SELECT 3, 'login.succeeded', session.user_id FROM session
+      SELECT 3, CAST(:action AS text), session.user_id FROM session
     ) AS happened
     ORDER BY rank
   )
-  SELECT admission.answer, ARRAY(SELECT purpose FROM taken) AS taken, EXISTS (SELECT FROM fresh) AS "isFresh",
+  SELECT admission.answer, ${LAPSED_SINCE}, ARRAY(SELECT purpose FROM taken) AS taken, EXISTS (SELECT FROM fresh) AS "isFresh",
          (SELECT id FROM session) AS "sessionId", (SELECT return_url FROM facts) AS "returnUrl"
   FROM admission`;
 
@@ -201,6 +204,7 @@ const WORTH_ANOTHER_TRY: ReadonlySet<string | undefined> = new Set(['40001', '40
 /** @throws GatewayError `temporarily_unavailable`; nothing was written then, or everything was */
 export async function finishLogin(database: Database, login: FinishLogin): Promise<FinishedLogin> {
   const bindings = {
+    isTest: false,
     ...login,
     uses: JSON.stringify(login.uses),
     authenticationMethods: [...login.authenticationMethods],

@@ -1,6 +1,7 @@
 /** What the flow is made of: handed in, so that a test runs the same flow with a clock or a provider of its own. */
 import type { OpenConnectors } from '../connections/open-connectors.ts';
 import type { Database } from '../database/database.ts';
+import type { Regions } from '../organizations/home-region.ts';
 import type { SecretBox } from '../secret-box.ts';
 import type { Directory } from './directory.ts';
 
@@ -13,6 +14,7 @@ export interface LoginParts {
   readonly underWay: Set<string>;
   /** Origin of this gateway. */
   readonly publicUrl: string;
+  readonly regions: Regions | undefined;
   readonly sessionTtlSeconds: number;
   readonly sessionIdleTtlSeconds: number;
   /** Milliseconds since the epoch. */

@@ -25,6 +25,8 @@ const transactionShape = z.object({
   /** Digest of the token that nobody had asked for and that started it, as in SingleUse. */
   startedByToken: z.string().optional(),
   startedAtSeconds: z.number(),
+  /** Whether it is to sign nobody in, but to show what comes (test-sign-in.ts). */
+  isTest: z.literal(true).optional(),
 });
 
 export type LoginTransaction = Readonly<z.infer<typeof transactionShape>>;

@@ -5,8 +5,9 @@
 import { connectionPlace, type UserPolicy } from '../connections/connection.ts';
 import type { VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
+import type { EmailAddress } from '../organizations/email-address.ts';
 import { refreshTokenPlace } from '../sessions/session.ts';
-import { admissionRefusals, type Admission } from './admit-identity.ts';
+import { admissionRefusal, type Admission } from './admit-identity.ts';
 import type { AdmissionQuestion } from './admission-store.ts';
 import { finishLogin, type FinishedLogin, type TokenUseRow } from './finish-login-store.ts';
 import type { LoginParts } from './login-parts.ts';
@@ -43,6 +44,7 @@ export async function openSession(
 ): Promise<OpenedSession> {
   const finished = await finishLogin(parts.database, {
     ...admissionQuestion(identity, opening),
+    action: 'login.succeeded',
     name: identity.name ?? null,
     uses: [...(opening.attempt === undefined ? [] : [opening.attempt]), ...usesOf(identity)],
     callbackDigest: opening.callbackDigest ?? null,
@@ -53,7 +55,7 @@ export async function openSession(
     clientId: opening.clientId ?? null,
     ...providerSessionOf(parts, identity, opening.secretDigest),
   });
-  const id = requireSession(finished, identity, opening.attempt === undefined);
+  const id = requireSession(finished, identity.email?.address, opening.attempt === undefined);
   return { id, returnUrl: finished.returnUrl ?? undefined };
 }
 
@@ -74,8 +76,11 @@ export function admissionQuestion(
   };
 }
 
-export function admissionFailure(answer: Exclude<Admission, 'admitted'>): GatewayError {
-  const { code, reason } = admissionRefusals[answer];
+export function admissionFailure(
+  answer: Exclude<Admission, 'admitted'>,
+  lapsedSince: Date | null = null,
+): GatewayError {
+  const { code, reason } = admissionRefusal(answer, lapsedSince);
   return new GatewayError(code, { reason });
 }
 
@@ -111,14 +116,21 @@ function providerSessionOf(
   };
 }
 
-/** @param isByToken whether the token is all that was used */
-function requireSession(finished: FinishedLogin, identity: VerifiedIdentity, isByToken: boolean): string {
+/**
+ * The id of the session that was opened.
+ * @param isByToken whether the token is all that was used
+ * @throws GatewayError that says why there is none
+ */
+export function requireSession(
+  finished: FinishedLogin,
+  email: EmailAddress | undefined,
+  isByToken: boolean,
+): string {
   const fail = (code: FailureCode, reason: string): never => {
-    throw new GatewayError(code, { reason, email: identity.email?.address });
+    throw new GatewayError(code, { reason, email });
   };
-  if (finished.answer !== 'admitted') {
-    throw admissionFailure(finished.answer).with({ email: identity.email?.address });
-  }
+  if (finished.answer !== 'admitted')
+    throw admissionFailure(finished.answer, finished.lapsedSince).with({ email });
   const isTokenTaken = finished.taken.some((purpose) => purpose !== 'login');
   if (isTokenTaken || (isByToken && !finished.isFresh)) fail('token_replayed', 'the token was used before');
   if (!finished.isFresh) fail('login_expired', 'login transaction already used');

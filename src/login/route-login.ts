@@ -100,7 +100,7 @@ export async function routeToken(directory: Directory, question: TokenRouteQuest
   const entry = isSlug(question.organization) ? await directory.bySlug(question.organization) : undefined;
   if (entry === undefined) throw unknown(code, 'nobody has it');
   const { organization } = entry;
-  if (!organization.enabled) throw unknown(code, 'the organization is disabled', organization);
+  requireEnabledHere(organization, code);
   const fitting = entry.connections
     .filter(isTokenConnection)
     .filter(({ id }) => question.connectionId === undefined || id === question.connectionId)
@@ -125,8 +125,17 @@ export async function routeToken(directory: Directory, question: TokenRouteQuest
 function requireEntry(entry: DirectoryEntry | undefined, code: FailureCode): DirectoryEntry {
   if (entry === undefined) throw unknown(code, 'nobody has it');
   const { organization } = entry;
-  if (!organization.enabled) throw unknown(code, 'the organization is disabled', organization);
+  requireEnabledHere(organization, code);
   return entry;
+}
+
+/** Whoever lives in another region was sent there before; whom nobody could send is as unknown as who is disabled. */
+function requireEnabledHere(organization: Organization, code: FailureCode): void {
+  if (!organization.enabled) throw unknown(code, 'the organization is disabled', organization);
+  const { region } = organization;
+  if (region !== undefined) {
+    throw unknown(code, `the organization lives in the region ${region}`, organization);
+  }
 }
 
 function requireWays(

@@ -16,6 +16,8 @@ export interface LoginStart {
   readonly isFromAnotherSite: boolean;
   /** Digest of a token that nobody had asked for. */
   readonly startedByToken?: string | undefined;
+  /** Whether it is to sign nobody in, but to show what comes. */
+  readonly isTest?: true | undefined;
 }
 
 export interface StartedLogin {
@@ -34,6 +36,7 @@ export async function startLogin(parts: LoginParts, start: LoginStart): Promise<
     startedAtSeconds: parts.now() / 1000,
     ...(email === undefined ? {} : { typedEmail: email }),
     ...(start.returnTo === undefined ? {} : { returnTo: start.returnTo }),
+    ...(start.isTest === undefined ? {} : { isTest: start.isTest }),
     ...(start.startedByToken === undefined ? {} : { startedByToken: start.startedByToken }),
   });
   const callbackUrl = new URL(

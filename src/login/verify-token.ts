@@ -13,6 +13,7 @@ import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
 import { findLiveSession } from '../sessions/session-store.ts';
 import { newSessionSecret, sessionDigest, type Session } from '../sessions/session.ts';
+import { requireHomeHere } from './find-home.ts';
 import type { LoginParts } from './login-parts.ts';
 import { openSession } from './open-session.ts';
 import { routeToken, type TokenRoute, type TokenRouteQuestion } from './route-login.ts';
@@ -27,6 +28,7 @@ export interface TokenSignIn extends TokenRouteQuestion {
 export async function verifyToken(parts: LoginParts, signIn: TokenSignIn): Promise<Session> {
   const { clientId } = signIn;
   try {
+    await requireHomeHere(parts, signIn.organization);
     const route = await routeToken(parts.directory, signIn);
     return await signInAt(parts, route, signIn);
   } catch (error) {

@@ -2,8 +2,6 @@
  * An organization: a customer of the vendor, with its own domains, connections and users. Everything that belongs to it
  * carries its id, and nothing that belongs to another is ever reached from it.
  */
-import type { DomainName } from './domain-name.ts';
-
 /** Whether people of a proved domain need to be registered first, or get an account at their first sign-in. */
 export type Provisioning = 'manual' | 'just-in-time';
 
@@ -14,15 +12,10 @@ export interface Organization {
   readonly provisioning: Provisioning;
   /** Where its people land when a sign-in names no place of its own. */
   readonly returnUrl: string | undefined;
+  /** Name of the region that it lives in; undefined: this one. */
+  readonly region: string | undefined;
   readonly enabled: boolean;
   readonly createdAt: Date;
-}
-
-export interface Domain {
-  readonly name: DomainName;
-  readonly organizationId: string;
-  /** Undefined: claimed but not proved; such a domain routes nobody. */
-  readonly verifiedAt: Date | undefined;
 }
 
 const SLUG = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;

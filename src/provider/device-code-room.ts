@@ -6,10 +6,10 @@
 import Provider, { errors, type Adapter, type KoaContextWithOIDC } from 'oidc-provider';
 import { createHash } from 'node:crypto';
 import type { Database } from '../database/database.ts';
+import { extraParameters } from './authorization-request.ts';
 import { insertDeviceCode, pollDeviceCode } from './device-code-store.ts';
 import { findGrantToken } from './grant-store.ts';
 import { requestState } from './request-state.ts';
-import { extraParameters } from './sign-in-policy.ts';
 import { canonicalUserCode } from './user-code.ts';
 
 /** Where devices ask, below the issuer. */

@@ -210,7 +210,7 @@ const DECIDED = `
     JOIN organizations o ON o.id = s.organization_id
     JOIN connections c ON c.organization_id = s.organization_id AND c.id = s.connection_id
     WHERE s.id = CAST(:sessionId AS uuid) AND s.expires_at > now() AND s.idle_expires_at > now()
-      AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND c.status IN ('active', 'retiring')
+      AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND o.region IS NULL AND c.status IN ('active', 'retiring')
     FOR KEY SHARE OF s
   ), decided AS (
     UPDATE device_codes d SET decision = :decision

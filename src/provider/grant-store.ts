@@ -49,7 +49,7 @@ const LIVE_GRANTS = `
   JOIN connections c ON c.organization_id = s.organization_id AND c.id = s.connection_id
   JOIN applications a ON a.client_id = g.client_id
     AND g.revoked_at IS NULL AND s.expires_at > now()
-    AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND c.status IN ('active', 'retiring') AND a.disabled_at IS NULL
+    AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND o.region IS NULL AND c.status IN ('active', 'retiring') AND a.disabled_at IS NULL
     AND (NOT a.is_limited OR EXISTS (SELECT FROM application_organizations l
                                      WHERE l.client_id = a.client_id AND l.organization_id = o.id))`;
 

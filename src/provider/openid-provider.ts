@@ -7,6 +7,7 @@ import Provider, { type Client, type Configuration, type KoaContextWithOIDC } fr
 import type { Database } from '../database/database.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
 import type { SecretBox } from '../secret-box.ts';
+import { extraParameters } from './authorization-request.ts';
 import { accountOfGrant, accountOfSession, claimsByScope } from './account.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { deviceInfo, DEVICE_CODE_TTL_SECONDS, DEVICE_ROUTE } from './device-code-room.ts';
@@ -17,7 +18,7 @@ import type { ProviderFaces } from './provider-request.ts';
 import { requestState } from './request-state.ts';
 import { ACCESS_TOKEN_TTL_SECONDS, resourceServerOf } from './resource-server.ts';
 import { SIGNED_TTL_SECONDS, type SigningKey } from './signing-key.ts';
-import { extraParameters, signInPath, signInPolicy } from './sign-in-policy.ts';
+import { signInPath, signInPolicy } from './sign-in-policy.ts';
 import { registerTokenExchange } from './token-exchange.ts';
 import { userCodeFormat } from './user-code.ts';
 

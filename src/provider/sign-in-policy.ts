@@ -4,24 +4,14 @@
  * sealed for this very request, the time that a sign-in must be newer than, so that nobody is asked twice.
  */
 import { errors, interactionPolicy, type KoaContextWithOIDC } from 'oidc-provider';
-import { createHash } from 'node:crypto';
 import type { SecretBox } from '../secret-box.ts';
 import type { Session } from '../sessions/session.ts';
+import { extraParameters, placeOf, requestAgain } from './authorization-request.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { requestState } from './request-state.ts';
 
-/** Parameters of an authorization request that OpenID Connect does not have. */
-export const extraParameters = {
-  /** Slug of the organization whose people are asked for; spares them the page that asks for an address. */
-  organization: 'organization',
-  /** Sealed: the time that a sign-in must be newer than, because this very request asked for a new one. */
-  newerThan: 'newer_than',
-} as const;
-
 /** Longest authorization request in characters that can go with a person who has to sign in first. */
 const LONGEST_REQUEST = 2_000;
-
-const CLOCK_DIFFERENCE_MS = 60_000;
 
 const { Check, Prompt } = interactionPolicy;
 
@@ -43,10 +33,6 @@ function requestParameters(ctx: KoaContextWithOIDC): URLSearchParams {
   parameters.sort();
   return parameters;
 }
-
-/** What is said about one request opens for no other. */
-const placeOf = (parameters: URLSearchParams) =>
-  createHash('sha256').update(parameters.toString()).digest('hex');
 
 /** Whether the person signed in because this request sent them to. */
 function hasSignedInFor(secrets: SecretBox, ctx: KoaContextWithOIDC): boolean {
@@ -129,12 +115,7 @@ export function signInPolicy({
  * @returns a path of this origin
  */
 export function signInPath(secrets: SecretBox, ctx: KoaContextWithOIDC): string {
-  const request = requestParameters(ctx);
-  // By the database's clock where there is a sign-in; else by ours, with room for the difference.
-  const newerThan = sessionOf(ctx)?.authenticatedAt.getTime() ?? Date.now() - CLOCK_DIFFERENCE_MS;
-  const sealed = secrets.seal('authorization-request', placeOf(request), String(newerThan));
-  request.set(extraParameters.newerThan, sealed);
-  const returnTo = `/oidc/auth?${request.toString()}`;
+  const returnTo = requestAgain(secrets, requestParameters(ctx), sessionOf(ctx));
   if (returnTo.length > LONGEST_REQUEST) {
     throw new errors.InvalidRequest(`the authorization request is longer than ${LONGEST_REQUEST} characters`);
   }

@@ -140,7 +140,10 @@ function refusal(failure: GatewayError, faces: ExchangeParts['faces']): Error {
   const isRequest = failure.code === 'malformed_request' || failure.code === 'payload_too_large';
   const error = isTrouble ? 'temporarily_unavailable' : isRequest ? 'invalid_request' : 'invalid_grant';
   const shown = isTrouble ? status : 400;
-  const described = new errors.CustomOIDCProviderError(error, sentence, {
+  const { homeUrl } = failure.context;
+  const description =
+    homeUrl === undefined ? sentence : `${sentence} The token endpoint there is ${homeUrl}/oidc/token`;
+  const described = new errors.CustomOIDCProviderError(error, description, {
     detail: failure.context.reason ?? failure.code,
     cause: failure,
   });

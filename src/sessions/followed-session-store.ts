@@ -57,7 +57,7 @@ const TAKE = `
   ),
   standing AS (
     SELECT s.id,
-           s.expires_at > now() AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND c.status IN ('active', 'retiring') AS is_live
+           s.expires_at > now() AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND o.region IS NULL AND c.status IN ('active', 'retiring') AS is_live
     FROM taken
     JOIN sessions s ON s.id = taken.id
     JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id

@@ -39,7 +39,7 @@ export const LIVE_SESSIONS = `
   JOIN organizations o ON o.id = s.organization_id
   JOIN connections c ON c.organization_id = s.organization_id AND c.id = s.connection_id
   WHERE s.expires_at > now() AND s.idle_expires_at > now()
-    AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND c.status IN ('active', 'retiring')`;
+    AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND o.region IS NULL AND c.status IN ('active', 'retiring')`;
 
 /** Looking a session up is activity: its idle end moves, at most ten times per idle period, so that most look-ups only read. */
 export const TOUCH = `

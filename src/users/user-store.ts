@@ -5,6 +5,7 @@ import { insertAuditEvent } from '../audit/audit-store.ts';
 import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import type { EmailAddress } from '../organizations/email-address.ts';
+import { lockHome } from '../organizations/home-region-store.ts';
 import type { Organization } from '../organizations/organization.ts';
 import type { User, UserKey } from './user.ts';
 
@@ -40,6 +41,7 @@ export async function insertUser(
 ): Promise<User & NewUser> {
   try {
     return await database.transaction(async (db) => {
+      await lockHome(db, organization.id);
       const [row] = await db<UserRow>('users')
         .insert({ organization_id: organization.id, email: user.email, name: user.name ?? null })
         .returning('*');
@@ -70,6 +72,7 @@ export async function insertUsers(
   actor: string,
 ): Promise<number> {
   return database.transaction(async (db) => {
+    await lockHome(db, organization.id);
     let added = 0;
     for await (const batch of batches) {
       const rows = await db('users')

@@ -3,7 +3,6 @@
  * `oidcc-backchannel-rp-initiated-logout-certification-test-plan`, under their names: what each demands, and a check that holds
  * it. Their discovery modules are in conformance-config.test.ts.
  */
-import { generateKeyPairSync } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -12,6 +11,7 @@ import type { Browser } from '../../scripts/demo/browser.ts';
 import { readForm } from '../../scripts/demo/loopback-server.ts';
 import { visibleText } from '../../scripts/demo/html-form.ts';
 import { until } from '../database/embedded-members.ts';
+import { rsaKeyPair } from '../support/test-gateway.ts';
 import { authorize, claimsOf, signedIn, tokensFor, type Parameters } from './relying-party.ts';
 import { startScene, type Scene } from './scene.ts';
 
@@ -99,7 +99,7 @@ function changed(hint: string): string {
   return `${String(head)}.${payload}.${String(signature)}`;
 }
 
-const otherKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
+const otherKey = rsaKeyPair().privateKey;
 const forged = (hint: string) =>
   new SignJWT({ ...claimsOf(hint) })
     .setProtectedHeader({ alg: 'RS256', kid: String(decodeProtectedHeader(hint).kid) })

@@ -9,6 +9,7 @@ import {
   type KeyObject,
   type SignKeyObjectInput,
 } from 'node:crypto';
+import { rsaKeyPair } from '../support/test-gateway.ts';
 
 export type Json = Record<string, unknown>;
 
@@ -19,13 +20,13 @@ export interface SigningKey {
   readonly publicKey: KeyObject;
 }
 
-/** A new key; RSA ones take a while. */
+/** A key of this file's own. */
 export function signingKey(alg = 'RS256', bits = 2048): SigningKey {
   const pair = alg.startsWith('ES')
     ? generateKeyPairSync('ec', { namedCurve: alg === 'ES256' ? 'P-256' : 'P-384' })
     : alg === 'EdDSA'
       ? generateKeyPairSync('ed25519')
-      : generateKeyPairSync('rsa', { modulusLength: bits });
+      : rsaKeyPair(bits);
   return { kid: randomBytes(6).toString('hex'), alg, ...pair };
 }
 

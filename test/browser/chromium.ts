@@ -7,7 +7,9 @@ import { afterAll, afterEach, beforeAll, describe } from '@jest/globals';
 import { chromium, type Browser } from 'playwright-core';
 import { People } from './people.ts';
 
+/** The one without windows first: the same browser of half the work. */
 const USUAL_PLACES = [
+  '/usr/bin/chromium-headless-shell',
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
   '/usr/bin/google-chrome',

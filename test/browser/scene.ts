@@ -4,6 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto';
 import type { Connection } from '../../src/connections/connection.ts';
+import type { Organization } from '../../src/organizations/organization.ts';
 import { startJwtProvider } from '../../scripts/demo/jwt-provider.ts';
 import { startLoopbackServer } from '../../scripts/demo/loopback-server.ts';
 import { startOpenIdProvider } from '../../scripts/demo/openid-provider.ts';
@@ -38,7 +39,12 @@ export interface Scene {
   /** OpenID Connect. */
   readonly acme: { readonly connection: Connection; readonly issuer: string };
   /** Custom JWT. */
-  readonly brand: { readonly loginUrl: string; readonly callbackUrl: string; readonly privateKey: KeyObject };
+  readonly brand: {
+    readonly organization: Organization;
+    readonly loginUrl: string;
+    readonly callbackUrl: string;
+    readonly privateKey: KeyObject;
+  };
   close(): Promise<void>;
 }
 
@@ -106,7 +112,8 @@ async function addBrand(gateway: TestGateway) {
     if (!email.startsWith('nobody@')) await gateway.addUser(organization, email, name);
   }
   const callbackUrl = `${gateway.url}/v3/api/user/sso/brand.example/authenticate`;
-  return { loginUrl: provider.loginUrl, callbackUrl, privateKey, stop: () => provider.close() };
+  const { loginUrl } = provider;
+  return { organization, loginUrl, callbackUrl, privateKey, stop: () => provider.close() };
 }
 
 async function startOtherSite(): Promise<OtherSite & { readonly stop: () => Promise<void> }> {

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { DEMO_PASSWORD } from '../../scripts/demo/people.ts';
+import { addAnotherWay } from './choice.ts';
 import { describeInChromium } from './chromium.ts';
 import { openScene, type Scene } from './scene.ts';
 import { giveAddress, giveCredentials, seeHeading, signIn, signOut, whoIsSignedIn } from './steps.ts';
@@ -182,5 +183,30 @@ describeInChromium('signing in', (people) => {
     await page.getByRole('button', { name: 'Continue' }).click();
     await page.getByLabel('Password').waitFor();
     expect(new URL(page.url()).origin).toBe(scene.acme.issuer);
+  });
+
+  it('has a person with several ways choose one, with the keyboard alone or without a script, and signs them in by it', async () => {
+    const { url } = scene.gateway;
+    await addAnotherWay(scene.gateway, scene.brand.organization);
+    for (const javaScriptEnabled of [true, false]) {
+      const page = await people.enter({ javaScriptEnabled });
+      const { keyboard } = page;
+      await page.goto(`${url}/login`);
+      await giveAddress(page, 'ruth@brand.example');
+      await seeHeading(page, 'How do you want to sign in?');
+      expect(page.url()).toBe(`${url}/login`);
+      const first = page.getByRole('button').first();
+      expect(await first.textContent()).toContain(new URL(scene.brand.loginUrl).host);
+      if (javaScriptEnabled) {
+        await keyboard.press('Tab');
+        expect(await page.evaluate<string>('document.activeElement.textContent')).toBe(
+          await first.textContent(),
+        );
+        await keyboard.press('Enter');
+      } else await first.click();
+      await giveCredentials(page, 'ruth@brand.example');
+      await seeHeading(page, 'You are signed in');
+      expect(await whoIsSignedIn(page, scene.gateway)).toBe('ruth@brand.example');
+    }
   });
 });

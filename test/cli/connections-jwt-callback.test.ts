@@ -84,6 +84,7 @@ describe('connection add … jwt-callback', () => {
       organization: slug,
       kind: 'jwt-callback',
       label: null,
+      tests: { checks: null, sign_in: null },
       people: 'everybody',
       routes: { addresses: [], domains: [], everybody: true },
       status: 'active',

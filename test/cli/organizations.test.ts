@@ -34,6 +34,7 @@ describe('org add', () => {
       name: 'Full',
       provisioning: 'just-in-time',
       return_url: 'https://app.example/start',
+      region: null,
       enabled: true,
       created_at: expect.stringMatching(/Z$/),
     });
@@ -179,11 +180,21 @@ describe('domain', () => {
 
   it('adds unverified ones that route nobody and says how to verify, then verifies', async () => {
     const { stdout } = await cli.run(['domain', 'add', 'acme', 'ACME.example']);
-    expect(stdout).toContain('routes nobody until you run: domain add acme acme.example --verified');
+    expect(stdout).toMatch(/routes nobody until .*\n.*\n.*\n.*\nThen run: domain verify acme\.example\n/);
+    expect(stdout).toContain('on your word that it is theirs: domain add acme acme.example --verified');
     expect(await cli.json(['domain', 'add', 'acme', 'acme.example', '--verified'])).toEqual({
       organization: 'acme',
       domain: 'acme.example',
       verified: true,
+      proof: 'operator',
+      txt_name: '_gatehouse.acme.example',
+      txt_value: expect.stringMatching(/^gatehouse-domain-verification=[0-9a-f]{32}$/),
+      checked_at: null,
+      unanswered_since: null,
+      missing_since: null,
+      grace_ends_at: null,
+      lapsed: false,
+      transfer: null,
       verified_at: expect.stringMatching(/Z$/),
     });
     // Adding it again without the word takes nothing away.
@@ -215,7 +226,7 @@ describe('domain', () => {
     await cli.json(['domain', 'add', 'acme', 'proved.example', '--verified']);
     await cli.refused(
       ['domain', 'add', 'brand', 'proved.example', '--verified'],
-      /^proved\.example is verified for acme\. .*domain remove proved\.example$/m,
+      /^proved\.example is verified for acme\. .*domain transfer proved\.example brand$/m,
     );
     expect(await cli.json(['domain', 'list', 'brand'])).toEqual([]);
   });
@@ -234,7 +245,9 @@ describe('domain', () => {
     expect(new Set(ofBrand.map(({ organization }) => organization))).toEqual(new Set(['brand']));
     const all = await cli.json<{ organization: string }[]>(['domain', 'list']);
     expect(new Set(all.map(({ organization }) => organization))).toEqual(new Set(['acme', 'brand', 'shown']));
-    expect((await cli.run(['domain', 'list'])).stdout).toMatch(/^DOMAIN +ORGANIZATION +STATE\n/);
+    expect((await cli.run(['domain', 'list'])).stdout).toMatch(
+      /^DOMAIN +ORGANIZATION +STATE +PROOF +LAST CHECK/,
+    );
   });
 
   it('asks before it removes one, and removes it by any spelling', async () => {

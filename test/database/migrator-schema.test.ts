@@ -185,6 +185,8 @@ describe('COLLATE "C"', () => {
   it.each([
     ['organizations', 'slug'],
     ['domains', 'name'],
+    ['domain_proofs', 'challenge'],
+    ['domain_transfers', 'challenge'],
     ['connections', 'kind'],
     ['users', 'email'],
     ['identities', 'issuer'],

@@ -1,6 +1,9 @@
 import { createHash } from 'node:crypto';
 import { describe, it, expect } from '@jest/globals';
+import { renderBreakGlassPage } from '../../src/http/pages/break-glass-page.ts';
+import { renderChoicePage } from '../../src/http/pages/choice-page.ts';
 import { renderConfirmPage } from '../../src/http/pages/confirm-page.ts';
+import { renderConnectionTestPage } from '../../src/http/pages/connection-test-page.ts';
 import { renderDeviceApprovalPage } from '../../src/http/pages/device-approval-page.ts';
 import { renderDeviceDonePage } from '../../src/http/pages/device-done-page.ts';
 import { renderDevicePage } from '../../src/http/pages/device-page.ts';
@@ -21,17 +24,14 @@ const hostile = `</title></style><script>alert("1")</script>@' onfocus=alert(1) 
 const noon = new Date('2026-11-24T12:00:00Z');
 const evening = new Date('2026-11-24T18:30:00Z');
 
+const problemIn = (value: string) => ({ sentence: value, nextStep: value, reference: value });
+
 /** Every page, with one value in every place that takes text. */
 const pages = {
   login: (value: string) =>
     renderLoginPage({ brand: named(value), email: value, returnTo: value, notice: 'signed-out' }),
   'login with a problem': (value: string) =>
-    renderLoginPage({
-      brand: named(value),
-      email: value,
-      returnTo: value,
-      problem: { sentence: value, nextStep: value, reference: value },
-    }),
+    renderLoginPage({ brand: named(value), email: value, returnTo: value, problem: problemIn(value) }),
   home: (value: string) =>
     renderHomePage({
       brand: named(value),
@@ -64,6 +64,13 @@ const pages = {
         { label: value, href: '/"><b>' },
       ],
     }),
+  choice: (value: string) =>
+    renderChoicePage({
+      brand: named(value),
+      organization: value,
+      connections: [value, `${value}x`].map((label) => ({ id: label, label })),
+      form: { method: 'post', action: '/login', fields: { email: value } },
+    }),
   confirm: (value: string) =>
     renderConfirmPage({
       brand: named(value),
@@ -72,13 +79,35 @@ const pages = {
       typedEmail: `${value}x`,
       state: value,
     }),
+  'connection test': (value: string) =>
+    renderConnectionTestPage({
+      brand: named(value),
+      organization: value,
+      test: {
+        passed: true,
+        refusal: { code: 'user_not_provisioned', reason: value },
+        claims: [{ name: value, value }],
+        mapped: { email: value, subject: value, name: value },
+        person: 'would be refused',
+      },
+    }),
+  'connection test that failed': (value: string) =>
+    renderConnectionTestPage({
+      brand: named(value),
+      organization: value,
+      test: {
+        passed: false,
+        refusal: { code: 'token_invalid', reason: value },
+        claims: [],
+        mapped: undefined,
+        person: undefined,
+      },
+    }),
+  'break glass': (value: string) =>
+    renderBreakGlassPage({ brand: named(value), email: value, organization: value, action: value }),
   device: (value: string) => renderDevicePage({ brand: named(value), userCode: value }),
   'device with a problem': (value: string) =>
-    renderDevicePage({
-      brand: named(value),
-      userCode: value,
-      problem: { sentence: value, nextStep: value, reference: value },
-    }),
+    renderDevicePage({ brand: named(value), userCode: value, problem: problemIn(value) }),
   'device approval': (value: string) =>
     renderDeviceApprovalPage({
       brand: named(value),

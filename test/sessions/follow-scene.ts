@@ -9,7 +9,7 @@ import { expect } from '@jest/globals';
 import { updateOidcConnection } from '../../src/connections/register-connection.ts';
 import { requireConnection } from '../../src/connections/connection-store.ts';
 import { canonicalDomain } from '../../src/organizations/domain-name.ts';
-import { addDomain } from '../../src/organizations/organization-store.ts';
+import { addDomain } from '../../src/organizations/domain-store.ts';
 import type { OidcRegistration } from '../../src/connections/oidc/settings.ts';
 import type { EvilProvider } from '../attacks/evil-provider.ts';
 import { newEmail, openScene, registrationParts, type Company, type Scene } from '../attacks/oidc-scene.ts';

@@ -1,10 +1,16 @@
 // Once a run: a build for the tests that start programs, one PostgreSQL for all, and in it a migrated template that
-// every test copies. The embedded PostgreSQL, or a server of yours with TEST_DATABASE_URL.
+// every test copies; and RSA keys, which take long to find. The embedded PostgreSQL, or a server of yours with
+// TEST_DATABASE_URL.
+import { generateKeyPair } from 'node:crypto';
 import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { ensureBuilt } from '../../scripts/build.js';
+
+/** As many as most files want. */
+const RSA_KEYS = 4;
 
 export default async function setUp() {
   await ensureBuilt();
@@ -13,6 +19,7 @@ export default async function setUp() {
   const client = new pg.Client({ connectionString: serverUrl });
   await client.connect();
   await client.query(`CREATE DATABASE ${template}`);
+  const { rows } = await client.query("SELECT current_setting('server_version_num')::int AS version");
   await client.end();
   const url = new URL(serverUrl);
   url.pathname = `/${template}`;
@@ -24,6 +31,17 @@ export default async function setUp() {
   // Jest's workers inherit the environment of the process that runs this.
   process.env.GATEHOUSE_TEST_SERVER = serverUrl;
   process.env.GATEHOUSE_TEST_TEMPLATE = template;
+  process.env.GATEHOUSE_TEST_KEYS = await makeKeys();
+  // Files as they are, where PostgreSQL would otherwise write every page to its log as well.
+  process.env.GATEHOUSE_TEST_COPY = `TEMPLATE ${template}${rows[0].version >= 150_000 ? ' STRATEGY FILE_COPY' : ''}`;
+}
+
+/** PEM texts, one after another. */
+async function makeKeys() {
+  const options = { modulusLength: 2048, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } };
+  const make = () => promisify(generateKeyPair)('rsa', options);
+  const pairs = await Promise.all(Array.from({ length: RSA_KEYS }, make));
+  return pairs.map(({ privateKey }) => privateKey).join('');
 }
 
 async function startEmbedded() {

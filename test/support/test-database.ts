@@ -24,24 +24,30 @@ function required(name: string): string {
 export async function createTestDatabase(from: 'template' | 'empty' = 'template'): Promise<TestDatabase> {
   const server = required('GATEHOUSE_TEST_SERVER');
   const name = `gatehouse_test_${randomBytes(6).toString('hex')}`;
-  const template = from === 'template' ? ` TEMPLATE ${required('GATEHOUSE_TEST_TEMPLATE')}` : '';
-  await onServer(server, `CREATE DATABASE ${name}${template}`);
+  const copy = from === 'template' ? ` ${required('GATEHOUSE_TEST_COPY')}` : '';
+  await onServer(server, `CREATE DATABASE ${name}${copy}`);
   const url = new URL(server);
   url.pathname = `/${name}`;
+  const connections = keepConnections(url.href);
   return {
     url: url.href,
     name,
     async query<Row extends pg.QueryResultRow>(sql: string, values: unknown[] = []) {
-      const client = new pg.Client({ connectionString: url.href });
-      await client.connect();
-      try {
-        return (await client.query<Row>(sql, values)).rows;
-      } finally {
-        await client.end();
-      }
+      return (await connections.query<Row>(sql, values)).rows;
     },
-    drop: () => onServer(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`),
+    async drop() {
+      await connections.end();
+      await onServer(server, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+    },
   };
+}
+
+/** Kept from statement to statement: PostgreSQL starts a process for each new one, which takes longer than most statements. */
+function keepConnections(connectionString: string): pg.Pool {
+  const connections = new pg.Pool({ connectionString, allowExitOnIdle: true });
+  // One that a test ended is replaced at the next statement.
+  connections.on('error', () => undefined);
+  return connections;
 }
 
 async function onServer(server: string, sql: string): Promise<void> {

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { readConfig, type Config } from '../../src/config.ts';
 import type { Connection } from '../../src/connections/connection.ts';
 import { addJwtCallbackConnection, addOidcConnection } from '../../src/connections/register-connection.ts';
@@ -15,7 +15,8 @@ import { openLog } from '../../src/log.ts';
 import { canonicalDomain } from '../../src/organizations/domain-name.ts';
 import { canonicalEmail } from '../../src/organizations/email-address.ts';
 import type { Organization, Provisioning } from '../../src/organizations/organization.ts';
-import { addDomain, insertOrganization } from '../../src/organizations/organization-store.ts';
+import { addDomain } from '../../src/organizations/domain-store.ts';
+import { insertOrganization } from '../../src/organizations/organization-store.ts';
 import { openSecretBox } from '../../src/secret-box.ts';
 import type { EmailAddress } from '../../src/organizations/email-address.ts';
 import type { User } from '../../src/users/user.ts';
@@ -96,7 +97,7 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   const parts = { database, secrets: openSecretBox(config), outbound: config, actor: ACTOR };
   return {
     url: config.publicUrl,
-    port,
+    port: gateway.port,
     config,
     database,
     sql: testDatabase.query,
@@ -167,9 +168,15 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
-/** Made once a file: keys of this size take a while. */
+/** The run made some, because finding one takes longer than most tests; a file never gets one twice. */
+const readyKeys = process.env['GATEHOUSE_TEST_KEYS']?.match(/-----BEGIN[^]+?-----END.*\n/g) ?? [];
+
+/** A pair that nobody else in this file has. */
 export function rsaKeyPair(bits = 2048): { readonly publicKey: KeyObject; readonly privateKey: KeyObject } {
-  return generateKeyPairSync('rsa', { modulusLength: bits });
+  const pem = bits === 2048 ? readyKeys.pop() : undefined;
+  if (pem === undefined) return generateKeyPairSync('rsa', { modulusLength: bits });
+  const privateKey = createPrivateKey(pem);
+  return { publicKey: createPublicKey(privateKey), privateKey };
 }
 
 /** The log of a whole test holds none of the secrets, and nothing that looks like a JWT. */

@@ -7,9 +7,23 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from '@jest/globals';
-import { exportJWK, generateKeyPair, SignJWT, type CryptoKey, type JWK } from 'jose';
+import {
+  exportJWK,
+  generateKeyPair,
+  importPKCS8,
+  importSPKI,
+  SignJWT,
+  type CryptoKey,
+  type GenerateKeyPairResult,
+  type JWK,
+} from 'jose';
 import { CommandLine } from '../cli/command-line.ts';
-import { startTestGateway, type TestGateway, type TestGatewayOptions } from '../support/test-gateway.ts';
+import {
+  rsaKeyPair,
+  startTestGateway,
+  type TestGateway,
+  type TestGatewayOptions,
+} from '../support/test-gateway.ts';
 import type { Organization } from '../../src/organizations/organization.ts';
 
 export const APP = 'app';
@@ -56,9 +70,27 @@ export interface Key {
 }
 
 export async function newKey(algorithm = 'RS256', kid?: string): Promise<Key> {
-  const { publicKey, privateKey } = await generateKeyPair(algorithm, { extractable: true });
+  const { publicKey, privateKey } = await keyPair(algorithm);
   const jwk = { ...(await exportJWK(publicKey)), alg: algorithm, use: 'sig' };
   return { privateKey, jwk: { ...jwk, ...(kid === undefined ? {} : { kid }) } };
+}
+
+async function keyPair(algorithm: string): Promise<GenerateKeyPairResult> {
+  const options = { extractable: true };
+  if (!/^[RP]S/.test(algorithm)) return generateKeyPair(algorithm, options);
+  const { publicKey, privateKey } = rsaKeyPair();
+  return {
+    publicKey: await importSPKI(
+      publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+      algorithm,
+      options,
+    ),
+    privateKey: await importPKCS8(
+      privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+      algorithm,
+      options,
+    ),
+  };
 }
 
 /** An issuer whose published keys a test can change at any time. */

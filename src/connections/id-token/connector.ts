@@ -34,8 +34,9 @@ export function openIdTokenConnector(
   const keys = context.keysAt(settings.jwksUri);
   return Promise.resolve({
     flow: 'token',
-    async verify(presented) {
+    async verify(presented, observe) {
       const claims = await verifySignature(presented.token, { keys, type: ID_TOKEN_TYPE });
+      observe?.(claims);
       return identityOf(connection, { claims, presented, nowSeconds: context.now() / 1000 });
     },
   });

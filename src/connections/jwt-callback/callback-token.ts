@@ -10,6 +10,7 @@ import { GatewayError } from '../../errors.ts';
 import { canonicalEmail } from '../../organizations/email-address.ts';
 import { member, readJsonObject, type JsonObject } from '../../strict-json.ts';
 import type { ConnectionOf } from '../connection.ts';
+import type { ClaimsObserver } from '../connector.ts';
 import { CLOCK_TOLERANCE_SECONDS, numericDate, refuseMeaningfulHeaders } from '../jwt-rules.ts';
 import { verifiedIdentity, type SingleUse, type AddressedIdentity } from '../verified-identity.ts';
 
@@ -27,6 +28,7 @@ export interface CallbackTokenContext {
   readonly publicUrl: string;
   readonly callbackUrl: URL;
   readonly nowSeconds: number;
+  readonly observe?: ClaimsObserver | undefined;
 }
 
 interface DecodedToken {
@@ -65,6 +67,7 @@ export function verifyCallbackToken(token: string, context: CallbackTokenContext
   requireKnownHeader(header);
   if (!context.keys.some((key) => isSignedBy(token, key)))
     refuse('the signature is by none of the registered keys');
+  context.observe?.(payload);
   const expiresAtSeconds = requireLifetime(payload, context.nowSeconds);
   requireParties(payload, context);
   const email = member(payload, 'email');

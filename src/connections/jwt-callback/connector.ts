@@ -22,7 +22,7 @@ export function openJwtCallbackConnector(
       url.searchParams.set('callback_url', callbackUrl.href);
       return Promise.resolve({ url });
     },
-    complete(callback) {
+    complete(callback, _secrets, _demands, observe) {
       const token = callback.url.searchParams.get('token') ?? '';
       return Promise.resolve().then(() =>
         verifyCallbackToken(token, {
@@ -31,6 +31,7 @@ export function openJwtCallbackConnector(
           publicUrl: context.publicUrl,
           callbackUrl: callback.url,
           nowSeconds: context.now() / 1000,
+          observe,
         }),
       );
     },

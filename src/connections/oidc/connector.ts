@@ -9,6 +9,7 @@ import { verifiedIdentity, type AddressedIdentity } from '../verified-identity.t
 import type { ConnectionOf } from '../connection.ts';
 import type {
   Callback,
+  ClaimsObserver,
   ConnectorContext,
   LoginDemands,
   LoginRequest,
@@ -43,10 +44,10 @@ export async function openOidcConnector(
         throw providerFailure(error);
       }
     },
-    async complete(callback, secrets, demands) {
+    async complete(callback, secrets, demands, observe) {
       try {
         const opened = { connection, config: provider.configuration(), now: context.now };
-        return await complete(opened, { callback, secrets, demands });
+        return await complete(opened, { callback, secrets, demands, observe });
       } catch (error) {
         throw withSkew(providerFailure(error), clock);
       }
@@ -89,6 +90,7 @@ interface Completion {
   readonly callback: Callback;
   readonly secrets: LoginSecrets;
   readonly demands: LoginDemands | undefined;
+  readonly observe: ClaimsObserver | undefined;
 }
 
 async function begin({ connection, config }: Opened, secrets: LoginSecrets, request: LoginRequest) {
@@ -131,7 +133,7 @@ function demandParameters(
 
 async function complete(
   { connection, config, now }: Opened & { readonly now: () => number },
-  { callback, secrets, demands }: Completion,
+  { callback, secrets, demands, observe }: Completion,
 ): Promise<AddressedIdentity> {
   const parameters = callback.url.searchParams;
   const [code, error] = [parameters.get('code') ?? '', parameters.get('error') ?? ''];
@@ -149,6 +151,7 @@ async function complete(
   if (claims === undefined || tokens.id_token === undefined) {
     throw new GatewayError('identity_provider_error', { reason: 'the provider sent no ID token' });
   }
+  observe?.(claims);
   requireStrictIdToken(claims, {
     idToken: tokens.id_token,
     accessToken: tokens.access_token,
@@ -167,6 +170,7 @@ async function complete(
     claims[emailClaim] === undefined && config.serverMetadata().userinfo_endpoint !== undefined
       ? await client.fetchUserInfo(config, tokens.access_token, claims.sub)
       : undefined;
+  if (userInfo !== undefined) observe?.(userInfo);
   return verifiedIdentity(connection, {
     issuer: claims.iss,
     subject: claims.sub,

@@ -43,6 +43,22 @@ export async function fetchProviderMetadata(
   fetch: GuardedFetch,
   policy: OutboundPolicy,
 ): Promise<ProviderMetadata> {
+  const metadata = await readProviderMetadata(discoveryUrl, fetch);
+  const objection = metadataObjection(metadata, issuerOf(discoveryUrl), policy);
+  if (objection !== undefined) {
+    throw new GatewayError('identity_provider_error', { reason: objection.reason, isVerdict: true });
+  }
+  return metadata;
+}
+
+/**
+ * The document as it can be read; whether it may be used is `metadataObjection`.
+ * @throws GatewayError `identity_provider_error` or `identity_provider_timeout`
+ */
+export async function readProviderMetadata(
+  discoveryUrl: string,
+  fetch: GuardedFetch,
+): Promise<ProviderMetadata> {
   const issuer = issuerOf(discoveryUrl);
   const documentUrl = issuer.replace(/\/$/, '') + WELL_KNOWN;
   const headers = { accept: 'application/json' };
@@ -55,25 +71,47 @@ export async function fetchProviderMetadata(
       `the discovery document lacks, or has no usable value for: ${[...new Set(fields)].join(', ')}`,
     );
   }
-  const objection = usageObjection(parsed.data, issuer) ?? endpointObjection(parsed.data, policy);
-  if (objection !== undefined) {
-    throw new GatewayError('identity_provider_error', { reason: objection, isVerdict: true });
-  }
   return parsed.data;
 }
 
-function issuerOf(discoveryUrl: string): string {
+interface MetadataObjection {
+  readonly about: 'issuer' | 'discovery' | 'endpoints';
+  readonly reason: string;
+  /** What its administrator, or ours, can do. */
+  readonly nextStep: string;
+}
+
+/** Why a provider cannot be used, though its document can be read; undefined if it can. */
+export function metadataObjection(
+  metadata: ProviderMetadata,
+  issuer: string,
+  policy: OutboundPolicy,
+): MetadataObjection | undefined {
+  if (metadata.issuer !== issuer) {
+    const reason =
+      `the provider calls itself ${metadata.issuer} and was asked for as ${issuer}; ` +
+      'if the former is right, give it as the discovery URL, exactly so';
+    return {
+      about: 'issuer',
+      reason,
+      nextStep: 'Give the issuer as the discovery URL, character by character.',
+    };
+  }
+  const usage = usageObjection(metadata);
+  if (usage !== undefined)
+    return { about: 'discovery', reason: usage, nextStep: 'Switch that on at the provider.' };
+  const endpoint = endpointObjection(metadata, policy);
+  const nextStep = 'The provider has to name endpoints that may be called.';
+  return endpoint === undefined ? undefined : { about: 'endpoints', reason: endpoint, nextStep };
+}
+
+/** The issuer that a discovery URL asks for. */
+export function issuerOf(discoveryUrl: string): string {
   return discoveryUrl.endsWith(WELL_KNOWN) ? discoveryUrl.slice(0, -WELL_KNOWN.length) : discoveryUrl;
 }
 
 /** Why the provider cannot be used; undefined if it can. */
-function usageObjection(metadata: ProviderMetadata, issuer: string): string | undefined {
-  if (metadata.issuer !== issuer) {
-    return (
-      `the provider calls itself ${metadata.issuer} and was asked for as ${issuer}; ` +
-      'if the former is right, give it as the discovery URL, exactly so'
-    );
-  }
+function usageObjection(metadata: ProviderMetadata): string | undefined {
   if (metadata.response_types_supported?.includes('code') === false) {
     return 'the provider does not support the authorization code flow';
   }

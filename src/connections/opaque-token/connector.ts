@@ -9,7 +9,7 @@ import { member, parseJsonObject, type JsonObject } from '../../strict-json.ts';
 import { displayName } from '../../users/user.ts';
 import { isJsonType } from '../../outbound/json-answer.ts';
 import type { ConnectionOf } from '../connection.ts';
-import type { ConnectorContext, PresentedToken, TokenConnector } from '../connector.ts';
+import type { ClaimsObserver, ConnectorContext, PresentedToken, TokenConnector } from '../connector.ts';
 import { verifiedIdentity, type VerifiedIdentity } from '../verified-identity.ts';
 import type { OpaqueTokenSettings } from './settings.ts';
 import { verifyRequest } from './verify-request.ts';
@@ -30,11 +30,11 @@ export function openOpaqueTokenConnector(
   const refused = new LRUCache<string, string>({ max: MOST_REFUSED, ttl: REFUSED_MS, perf: performance });
   return Promise.resolve({
     flow: 'token',
-    async verify(presented) {
+    async verify(presented, observe) {
       const digest = createHash('sha256').update(presented.token).digest('base64url');
       const reason = refused.get(digest);
       if (reason !== undefined) throw new GatewayError('token_invalid', { reason });
-      const answer = await ask(connection.settings, context, presented.token);
+      const answer = await ask(connection.settings, { ...context, observe }, presented.token);
       if ('refusal' in answer) {
         if (answer.isLasting) refused.set(digest, answer.refusal);
         throw new GatewayError('token_invalid', { reason: answer.refusal });
@@ -55,7 +55,7 @@ type Answer =
 /** @throws GatewayError `malformed_request`, or if the back end is in trouble */
 async function ask(
   settings: OpaqueTokenSettings,
-  { fetch }: ConnectorContext,
+  { fetch, observe }: Pick<ConnectorContext, 'fetch'> & { readonly observe: ClaimsObserver | undefined },
   token: string,
 ): Promise<Answer> {
   const { url, options } = verifyRequest(settings, token);
@@ -72,6 +72,7 @@ async function ask(
   const document = parseJsonObject(new Uint8Array(await response.arrayBuffer()));
   if (document === undefined)
     return refuse("the back end's answer is not a JSON object, or an ambiguous one");
+  observe?.(document);
   const unmet = settings.require.find(({ path, value }) => at(document, path) !== value);
   if (unmet !== undefined) return refuse(`${unmet.path} of the answer is not what it must be`);
   if (subjectOf(at(document, settings.map.subject)) === undefined) {
