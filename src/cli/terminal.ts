@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { readConfig, type Config } from '../config.ts';
 import { openDatabase, type Database } from '../database/database.ts';
-import { migrate, pendingMigrations } from '../database/migrator.ts';
+import { migrate, newerMigrations, pendingMigrations } from '../database/migrator.ts';
 import { Refusal } from '../errors.ts';
 import { chmodOf, exposure } from '../exposed-file.ts';
 
@@ -54,6 +54,13 @@ export async function withDatabase<Result>(
 }
 
 async function requireSchema(database: Database): Promise<void> {
+  // The server goes on beside a newer release; a command of an older one could write what the newer would not.
+  const [newer] = await newerMigrations(database);
+  if (newer !== undefined) {
+    throw new Refusal(
+      `The database is a newer release's (it has ${newer}). Nothing was done: use the commands of that release.`,
+    );
+  }
   if (database.isEmbedded) await migrate(database);
   else if ((await pendingMigrations(database)).length > 0) {
     throw new Refusal('The database lacks migrations of this release. Run: gatehouse migrate');

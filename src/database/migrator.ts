@@ -81,11 +81,22 @@ function migrationFailure(error: unknown): unknown {
 }
 
 /** The migrations of this release that the database does not have yet. */
-export function pendingMigrations(database: Database): Promise<readonly string[]> {
+export async function pendingMigrations(database: Database): Promise<readonly string[]> {
+  const { files, done } = await readMigrations(database);
+  return files.filter((file) => !done.includes(file));
+}
+
+/** Those that the database has and this release does not know. */
+export async function newerMigrations(database: Database): Promise<readonly string[]> {
+  const { files, done } = await readMigrations(database);
+  return done.filter((file) => !files.includes(file));
+}
+
+function readMigrations(database: Database) {
   return database.run(async (db) => {
     const files = await sqlFiles.getMigrations([]);
     const known = await db.schema.hasTable(TABLE);
     const done = known ? ((await db(TABLE).pluck('name')) as string[]) : [];
-    return files.filter((file) => !done.includes(file));
+    return { files, done };
   });
 }

@@ -17,6 +17,8 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['org', 'remove', 'absent'],
   ['domain', 'add', 'absent', 'absent.example'],
   ['domain', 'list'],
+  ['domain', 'verify', 'absent.example'],
+  ['domain', 'transfer', 'absent.example', 'absent'],
   ['domain', 'remove', 'absent.example'],
   [
     'connection',
@@ -34,6 +36,11 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['connection', 'show', ID],
   ['connection', 'enable', ID],
   ['connection', 'disable', ID],
+  ['connection', 'retire', ID],
+  ['connection', 'test', ID],
+  ['connection', 'activate', ID],
+  ['connection', 'route', ID, '--everybody'],
+  ['connection', 'unroute', ID, '--everybody'],
   ['connection', 'remove', ID],
   ['connection', 'update', ID, '--client-id', 'c'],
   ['connection', 'key', 'add', ID, '-'],
@@ -42,6 +49,15 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['connection', 'secret', 'list', ID],
   ['connection', 'secret', 'remove', ID, 'ffffffff'],
   ['connection', 'flush', ID],
+  ['cutover', 'start', 'absent', '--from', ID, '--to', ID],
+  ['cutover', 'share', 'absent', '20'],
+  ['cutover', 'include', 'absent', 'ada@absent.example'],
+  ['cutover', 'exclude', 'absent', 'ada@absent.example'],
+  ['cutover', 'forget', 'absent', 'ada@absent.example'],
+  ['cutover', 'status', 'absent'],
+  ['cutover', 'finish', 'absent'],
+  ['cutover', 'rollback', 'absent'],
+  ['break-glass', 'absent', 'ada@absent.example', '--reason', 'gone'],
   ['user', 'add', 'absent', 'ada@absent.example'],
   ['user', 'import', 'absent', '-'],
   ['user', 'list', 'absent'],
@@ -62,6 +78,7 @@ const GROUPS: readonly (readonly string[])[] = [
   ['connection'],
   ['connection', 'key'],
   ['connection', 'secret'],
+  ['cutover'],
   ['user'],
   ['session'],
   ['audit'],
@@ -76,7 +93,7 @@ const pathOf = (command: readonly string[]) =>
     0,
     command[1] === 'key' || command[1] === 'secret'
       ? 3
-      : ['serve', 'migrate', 'explain', 'doctor'].includes(command[0] ?? '')
+      : ['serve', 'migrate', 'explain', 'doctor', 'break-glass'].includes(command[0] ?? '')
         ? 1
         : 2,
   );
@@ -174,6 +191,33 @@ describe('every command', () => {
     const url = new URL(testDatabase.url);
     spoil(url);
     expectClearLine(await cli.run(['org', 'list', '--json'], { env: { DATABASE_URL: url.href } }), 3);
+  });
+});
+
+describe('A-14 the schema of another release', () => {
+  it.each([
+    [
+      'newer',
+      "INSERT INTO schema_migrations (name, batch, migration_time) VALUES ('9999-future.sql', 99, now())",
+      /newer release's/,
+    ],
+    [
+      'older',
+      'DELETE FROM schema_migrations WHERE name = (SELECT max(name) FROM schema_migrations)',
+      /gatehouse migrate/,
+    ],
+  ])('that is %s: commands refuse, and write nothing', async (_, change, line) => {
+    const database = await createTestDatabase();
+    await database.query(change);
+    const cli = new CommandLine({ DATABASE_URL: database.url });
+    for (const command of COMMANDS.filter(([noun]) => !['serve', 'migrate'].includes(noun ?? '')).slice(
+      0,
+      12,
+    )) {
+      await cli.refused([...command, '--json'], line, { stdin: 'a secret' });
+    }
+    expect(await database.query('SELECT FROM audit_events')).toEqual([]);
+    await database.drop();
   });
 });
 
