@@ -4,7 +4,7 @@
  */
 import type { Database } from '../database/database.ts';
 import type { SeenCertificate } from '../outbound/read-certificates.ts';
-import { watchedConnections } from './expiry-store.ts';
+import { missingProofs, watchedConnections } from './expiry-store.ts';
 import type { ExpiringThing } from './expiring-thing.ts';
 import { thingsOfConnection } from './things-of-connections.ts';
 import { watchedHosts } from './watched-hosts.ts';
@@ -14,8 +14,8 @@ export type CertificatesOf = (origins: readonly string[]) => Promise<ReadonlyMap
 
 type Source = (database: Database, certificatesOf: CertificatesOf) => AsyncIterable<readonly ExpiringThing[]>;
 
-/** Where things come from, a page at a time. What ends and belongs to no connection is a source of its own. */
-const SOURCES: readonly Source[] = [fromConnections];
+/** Where things come from, a page at a time. */
+const SOURCES: readonly Source[] = [fromConnections, fromDomains];
 
 export async function* listExpiring(
   database: Database,
@@ -30,4 +30,19 @@ async function* fromConnections(database: Database, certificatesOf: Certificates
     const certificates = await certificatesOf(origins);
     yield page.flatMap((watched) => thingsOfConnection(watched, certificates));
   }
+}
+
+/** The proof of a domain ends once its record has been absent for the whole grace. */
+async function* fromDomains(database: Database): AsyncGenerator<readonly ExpiringThing[]> {
+  const missing = await missingProofs(database);
+  yield missing.map(({ domain, organization, graceEndsAt }) => ({
+    kind: 'domain_proof',
+    organization,
+    connectionId: undefined,
+    subject: domain,
+    expiresAt: graceEndsAt,
+    isCovered: false,
+    name: `proof of ${domain}, whose DNS record is gone`,
+    nextStep: `ask the customer's IT to set the record again (gatehouse domain list ${organization}), then: gatehouse domain verify ${domain}`,
+  }));
 }
