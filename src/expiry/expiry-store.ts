@@ -38,6 +38,37 @@ function readPage(database: Database, after: string | undefined): Promise<readon
   );
 }
 
+/** A domain whose record in DNS is gone, and until when nothing comes of that. */
+export interface MissingProof {
+  readonly domain: string;
+  readonly organization: string;
+  readonly graceEndsAt: Date;
+}
+
+interface MissingProofRow {
+  readonly domain: string;
+  readonly slug: string;
+  readonly grace_ends_at: Date;
+}
+
+/** Of organizations that are not disabled. */
+export async function missingProofs(database: Database): Promise<readonly MissingProof[]> {
+  const rows = await database.run((db) =>
+    db('domain_proofs')
+      .join('domains', 'domains.name', 'domain_proofs.domain')
+      .join('organizations', 'organizations.id', 'domains.organization_id')
+      .whereNotNull('missing_since')
+      .whereNotNull('grace_ends_at')
+      .whereNull('organizations.disabled_at')
+      .select<MissingProofRow[]>('domain', 'slug', 'grace_ends_at'),
+  );
+  return rows.map(({ domain, slug, grace_ends_at: graceEndsAt }) => ({
+    domain,
+    organization: slug,
+    graceEndsAt,
+  }));
+}
+
 interface CertificateRow {
   readonly origin: string;
   readonly valid_until: Date;

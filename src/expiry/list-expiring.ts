@@ -3,9 +3,8 @@
  * come from: from their hosts, or from what was seen of them last.
  */
 import type { Database } from '../database/database.ts';
-import { listDomains } from '../organizations/domain-store.ts';
 import type { SeenCertificate } from '../outbound/read-certificates.ts';
-import { watchedConnections } from './expiry-store.ts';
+import { missingProofs, watchedConnections } from './expiry-store.ts';
 import type { ExpiringThing } from './expiring-thing.ts';
 import { thingsOfConnection } from './things-of-connections.ts';
 import { watchedHosts } from './watched-hosts.ts';
@@ -15,7 +14,7 @@ export type CertificatesOf = (origins: readonly string[]) => Promise<ReadonlyMap
 
 type Source = (database: Database, certificatesOf: CertificatesOf) => AsyncIterable<readonly ExpiringThing[]>;
 
-/** Where things come from, a page at a time. What ends and belongs to no connection is a source of its own. */
+/** Where things come from, a page at a time. */
 const SOURCES: readonly Source[] = [fromConnections, fromDomains];
 
 export async function* listExpiring(
@@ -33,19 +32,17 @@ async function* fromConnections(database: Database, certificatesOf: Certificates
   }
 }
 
-/** A proof ends when its record has been missing for the whole of its grace. */
+/** The proof of a domain ends once its record has been absent for the whole grace. */
 async function* fromDomains(database: Database): AsyncGenerator<readonly ExpiringThing[]> {
-  const missing = (await listDomains(database)).flatMap((domain) =>
-    domain.graceEndsAt === undefined ? [] : [{ ...domain, expiresAt: domain.graceEndsAt }],
-  );
-  yield missing.map(({ name, organizationSlug, expiresAt }) => ({
+  const missing = await missingProofs(database);
+  yield missing.map(({ domain, organization, graceEndsAt }) => ({
     kind: 'domain_proof',
-    organization: organizationSlug,
+    organization,
     connectionId: undefined,
-    subject: name,
-    expiresAt,
+    subject: domain,
+    expiresAt: graceEndsAt,
     isCovered: false,
-    name: `the proof of the domain ${name}, whose DNS record is missing`,
-    nextStep: `Have the record set again, then: domain verify ${name}`,
+    name: `proof of ${domain}, whose DNS record is gone`,
+    nextStep: `ask the customer's IT to set the record again (gatehouse domain list ${organization}), then: gatehouse domain verify ${domain}`,
   }));
 }

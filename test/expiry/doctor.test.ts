@@ -172,6 +172,26 @@ describe('doctor', () => {
     );
   });
 
+  it('finds domains whose DNS record is gone, by the end of their grace', async () => {
+    await newOrganization('acme');
+    await cli.json(['domain', 'add', 'acme', 'acme.example', '--verified']);
+    const proof = (graceEndsAt: string) =>
+      testDatabase.query(
+        `INSERT INTO domain_proofs (domain, challenge, proved_at, missing_since, grace_ends_at)
+         VALUES ('acme.example', 'c', now() - interval '9 days', now() - interval '1 day', $1)
+         ON CONFLICT (domain) DO UPDATE SET proved_at = excluded.proved_at, missing_since = excluded.missing_since,
+           grace_ends_at = excluded.grace_ends_at`,
+        [graceEndsAt],
+      );
+    await proof(inDays(6));
+    const found = await examine();
+    expect(seen(found)).toEqual([['domain_proof', 'critical', 'acme', 6]]);
+    expect(found.findings[0]).toMatchObject({ subject: 'acme.example', connection: null });
+    expect(found.findings[0]?.next_step).toContain('gatehouse domain verify acme.example');
+    await proof(inDays(-1));
+    expect(seen(await examine())).toEqual([['domain_proof', 'critical', 'acme', -1]]);
+  });
+
   it('leaves out what is disabled', async () => {
     const id = await addSecret('connection', 1);
     await cli.json(['connection', 'disable', id]);
