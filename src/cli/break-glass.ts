@@ -46,7 +46,12 @@ export function breakGlassCommand(program: Command, terminal: Terminal): void {
           throw new Refusal(`The link could not sign the person in. ${steps.at(-1) ?? ''}`.trim());
         }
         const expiresAtSeconds = Math.floor(Date.now() / 1000) + options.ttl;
-        const ticket = newBreakGlassTicket({ organization: slug, email, expiresAtSeconds });
+        const ticket = newBreakGlassTicket({
+          organizationId: organization.id,
+          organization: slug,
+          email,
+          expiresAtSeconds,
+        });
         await database.run((db) =>
           insertAuditEvent(db, {
             action: 'break_glass.issued',

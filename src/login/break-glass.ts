@@ -5,7 +5,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
-import { canonicalEmail } from '../organizations/email-address.ts';
+import type { RedirectConnection } from '../connections/connection.ts';
+import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
 import { chooseConnection } from './choose-connection.ts';
@@ -19,7 +20,8 @@ export const BREAK_GLASS_SESSION_SECONDS = 3_600;
 
 const ticketShape = z.object({
   id: z.string(),
-  /** Slug of the organization. */
+  organizationId: z.string(),
+  /** Its slug. */
   organization: z.string(),
   email: z.string(),
   expiresAtSeconds: z.number(),
@@ -58,26 +60,7 @@ export async function signInByBreakGlass(
   ticket: BreakGlassTicket,
   previousDigest: Buffer | undefined,
 ): Promise<{ readonly sessionSecret: string; readonly returnTo: string; readonly ttlSeconds: number }> {
-  const email = canonicalEmail(ticket.email);
-  const entry = await parts.directory.bySlug(ticket.organization);
-  if (email === undefined || entry === undefined) {
-    throw new GatewayError('login_expired', {
-      reason: 'the organization of the break-glass link was removed',
-    });
-  }
-  if (entry.organization.region !== undefined) {
-    throw admissionFailure('organization_elsewhere').with({ organizationId: entry.organization.id });
-  }
-  const routes = await parts.directory.personRoutes(entry, email.address);
-  const [connection] = chooseConnection(entry, { email, routes }).connections;
-  const organizationId = entry.organization.id;
-  if (connection === undefined) {
-    throw new GatewayError('connection_disabled', {
-      reason: 'no active connection is for the person',
-      organizationId,
-    });
-  }
-  const context = { organizationId, connectionId: connection.id, email: email.address };
+  const { organizationId, connection, email } = await whoseTicket(parts, ticket);
   const sessionSecret = newSessionSecret();
   const secretDigest = sessionDigest(sessionSecret);
   if (secretDigest === undefined) throw new Error('a new session has no digest');
@@ -88,12 +71,9 @@ export async function signInByBreakGlass(
     revision: connection.revision,
     domain: email.domain,
     email: email.address,
-    issuer: null,
-    subject: null,
     linksByEmail: true,
     creates: 'never',
     action: 'break_glass.used',
-    name: null,
     uses: [
       {
         purpose: 'break-glass',
@@ -101,25 +81,64 @@ export async function signInByBreakGlass(
         expiresAtSeconds: ticket.expiresAtSeconds + DAY_SECONDS,
       },
     ],
-    callbackDigest: null,
+    ...NO_PROVIDER,
     sessionDigest: secretDigest,
     sessionTtlSeconds: ttlSeconds,
     sessionIdleTtlSeconds: Math.min(ttlSeconds, parts.sessionIdleTtlSeconds),
     previousDigest: previousDigest ?? null,
-    clientId: null,
-    providerSessionId: null,
-    providerExpiresAtSeconds: null,
-    sealedIdToken: null,
-    sealedRefreshToken: null,
-    followSeconds: null,
     authenticationMethods: ['break-glass'],
   });
   try {
     requireSession(finished, email.address, true);
   } catch (error) {
+    const context = { organizationId, connectionId: connection.id, email: email.address };
     throw error instanceof GatewayError ? error.with(context) : error;
   }
   return { sessionSecret, returnTo: finished.returnUrl ?? '/', ttlSeconds };
+}
+
+/** What a session has of the provider that vouched for its person: there is none. */
+const NO_PROVIDER = {
+  issuer: null,
+  subject: null,
+  name: null,
+  callbackDigest: null,
+  clientId: null,
+  providerSessionId: null,
+  providerExpiresAtSeconds: null,
+  sealedIdToken: null,
+  sealedRefreshToken: null,
+  followSeconds: null,
+};
+
+/** @throws GatewayError if the organization is another one by now, or elsewhere, or has no connection for the person */
+async function whoseTicket(
+  parts: LoginParts,
+  ticket: BreakGlassTicket,
+): Promise<{
+  readonly organizationId: string;
+  readonly connection: RedirectConnection;
+  readonly email: ParsedEmail;
+}> {
+  const email = canonicalEmail(ticket.email);
+  const entry = await parts.directory.bySlug(ticket.organization);
+  const { organizationId } = ticket;
+  // Another one may have the same slug.
+  if (email === undefined || entry?.organization.id !== organizationId) {
+    throw new GatewayError('login_expired', {
+      reason: 'the organization of the break-glass link was removed',
+    });
+  }
+  if (entry.organization.region !== undefined) {
+    throw admissionFailure('organization_elsewhere').with({ organizationId });
+  }
+  const routes = await parts.directory.personRoutes(entry, email.address);
+  const [connection] = chooseConnection(entry, { email, routes }).connections;
+  if (connection !== undefined) return { organizationId, connection, email };
+  throw new GatewayError('connection_disabled', {
+    reason: 'no active connection is for the person',
+    organizationId,
+  });
 }
 
 /** Room for clocks that differ. */
