@@ -28,6 +28,7 @@ export type SealPurpose =
   | 'host-request'
   | 'host-ticket'
   | 'host-tokens'
+  | 'test-attempt'
   | 'test-link'
   | 'break-glass';
 

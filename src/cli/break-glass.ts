@@ -41,7 +41,10 @@ export function breakGlassCommand(program: Command, terminal: Terminal): void {
         const [email] = await readAddresses(terminal, [text], undefined);
         if (email === undefined) throw new Error('no address');
         const user = await requireUser(database, organization, { email });
-        const { outcome, steps } = await explainLogin(database, email, config.regions);
+        const { outcome, steps, organization: found } = await explainLogin(database, email, config.regions);
+        if (found?.slug !== slug) {
+          throw new Refusal(`${email} is not at a verified domain of ${slug}. See: domain list ${slug}`);
+        }
         if (outcome === 'refused') {
           throw new Refusal(`The link could not sign the person in. ${steps.at(-1) ?? ''}`.trim());
         }

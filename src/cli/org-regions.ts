@@ -87,7 +87,7 @@ const staysBehind = (slug: string, { users, connections }: LeftBehind) =>
   users + connections === 0
     ? ''
     : ` Here nothing is done any more with its users (${users}) and connections (${connections}); ` +
-      `what is not needed for the way back can be removed: user remove, connection remove ${slug}`;
+      `what is not needed for the way back can be removed: user remove, connection list ${slug}, then connection remove <id>`;
 
 const comesHome = (slug: string, { connections }: LeftBehind) =>
   connections === 0 ? ` Next: connection add ${slug} …` : '';

@@ -57,6 +57,8 @@ export async function activateConnection(
   actor: string,
 ): Promise<void> {
   await database.transaction(async (db) => {
+    // Whose is the first is decided by one at a time.
+    await db('organizations').where({ id: connection.organizationId }).forNoKeyUpdate().select('id');
     const before = await lockConnection(db, connection);
     if (before.status !== 'draft') throw new Refusal(`The connection is no draft: it is ${before.status}.`);
     if (before.revision !== connection.revision) throw changedMeanwhile();

@@ -121,9 +121,15 @@ async function countKnownByOneAlone(
 
 /** A connection that no route leads to is everybody's only while it is alone, which it will not be for long. */
 async function requireRouted(db: Knex, from: Connection): Promise<void> {
-  const routes = () => db('connection_routes').where('organization_id', from.organizationId);
+  const routes = () =>
+    db('connection_routes').where('connection_routes.organization_id', from.organizationId);
   if ((await routes().where('connection_id', from.id).first('kind')) !== undefined) return;
-  if ((await routes().where('kind', 'everybody').first('kind')) !== undefined) {
+  const everybodys = await routes()
+    .where('kind', 'everybody')
+    .join('connections', 'connections.id', 'connection_routes.connection_id')
+    .whereNot('connections.status', 'draft')
+    .first('connection_routes.kind');
+  if (everybodys !== undefined) {
     throw new Refusal(`--from: nobody is sent to the connection ${from.id}, so there is nobody to move.`);
   }
   await db('connection_routes').insert({

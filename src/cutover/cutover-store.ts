@@ -153,7 +153,8 @@ export async function finishCutover(
     requireRunning(row, organization.slug);
     await requireNewActive(db, row, organization.slug);
     await requireNobodyLeftBehind(db, row, organization.slug);
-    await setStatus(db, row.from_connection_id, 'retiring');
+    // One that was disabled stays so: that was an emergency.
+    await setStatus(db, row.from_connection_id, { from: 'active', to: 'retiring' });
     await noteCutover(db, 'cutover.finished', row, { actor });
     return { state: 'finished' as const, ended_at: db.fn.now() as unknown as Date };
   });
@@ -165,6 +166,9 @@ async function requireNobodyLeftBehind(db: Knex, row: CutoverRow, slug: string):
   const { rows } = await db.raw<{ rows: { count: number }[] }>(
     `SELECT CAST(count(*) AS integer) AS count FROM identities i JOIN users u ON u.id = i.user_id
      WHERE i.organization_id = :organizationId AND i.connection_id = :fromId
+       AND u.disabled_at IS NULL
+       AND EXISTS (SELECT FROM domains d WHERE d.organization_id = u.organization_id AND d.name = split_part(u.email, '@', 2)
+                     AND d.verified_at IS NOT NULL)
        AND NOT EXISTS (SELECT FROM identities o WHERE o.user_id = i.user_id AND o.connection_id = :toId)
        AND NOT EXISTS (SELECT FROM cutover_people p WHERE p.cutover_id = :id AND p.email = u.email AND p.is_moved)`,
     {
@@ -193,13 +197,14 @@ export async function rollBackCutover(
     if (row.state === 'rolled_back') throw new Refusal('The cut-over is rolled back already.');
     const [status] = (await db('connections')
       .where('id', row.from_connection_id)
+      .forUpdate()
       .pluck('status')) as ConnectionStatus[];
     if (status === 'disabled') {
       throw new Refusal(
         `The old connection is disabled. Enable it first: connection enable ${row.from_connection_id}`,
       );
     }
-    if (status === 'retiring') await setStatus(db, row.from_connection_id, 'active');
+    await setStatus(db, row.from_connection_id, { from: 'retiring', to: 'active' });
     await noteCutover(db, 'cutover.rolled_back', row, { actor, reason: `${row.state}, share ${row.share}` });
     return { state: 'rolled_back' as const, ended_at: db.fn.now() as unknown as Date };
   });
@@ -233,10 +238,15 @@ async function change(
 export const noCutover = ({ slug }: Organization) =>
   new Refusal(`${slug} has no cut-over. Start one with: cutover start ${slug} --from <id> --to <id>`);
 
-async function setStatus(db: Knex, id: string, status: 'active' | 'retiring'): Promise<void> {
+async function setStatus(
+  db: Knex,
+  id: string,
+  { from, to }: Readonly<Record<'from' | 'to', 'active' | 'retiring'>>,
+): Promise<void> {
   await db('connections')
     .where('id', id)
-    .update({ status, revision: db.raw('revision + 1'), updated_at: db.fn.now() });
+    .where('status', from)
+    .update({ status: to, revision: db.raw('revision + 1'), updated_at: db.fn.now() });
 }
 
 interface CutoverNote {

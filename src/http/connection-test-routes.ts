@@ -45,7 +45,7 @@ export function startConnectionTest(parts: HttpParts) {
       seeOther(response, redirectUrl.href);
     } catch (error) {
       if (!(error instanceof GatewayError) || error.code === 'temporarily_unavailable') throw error;
-      show(parts, { request, response }, entry, await testThatDidNotStart(parts.login, connection, error));
+      show(parts, { request, response }, entry, testThatDidNotStart(error));
     }
   };
 }
@@ -60,6 +60,9 @@ async function ticketConnection(parts: HttpParts, sealed: string) {
   const connection = entry?.connections.find(({ id }) => id === ticket.connectionId);
   if (entry === undefined || connection === undefined || !isRedirectConnection(connection)) {
     throw new GatewayError('connection_disabled', { reason: 'the connection of the test link was removed' });
+  }
+  if (entry.organization.region !== undefined) {
+    throw new GatewayError('connection_disabled', { reason: 'the organization lives in another region' });
   }
   return { entry, connection };
 }
@@ -78,12 +81,12 @@ function requireDomain({ domains }: DirectoryEntry, { kind }: Connection): Domai
 export async function finishConnectionTest(
   parts: HttpParts,
   exchange: Exchange,
-  arrival: Arrival,
+  { arrival, mayBeOthers }: { readonly arrival: Arrival; readonly mayBeOthers: boolean },
 ): Promise<void> {
   const { request, response } = exchange;
   const { transaction } = arrival;
-  parts.cookies.clearAttempt(response, transaction.id);
-  const test = await runStrategy(request, response, () => testSignIn(parts.login, arrival));
+  const test = await runStrategy(request, response, () => testSignIn(parts.login, arrival, mayBeOthers));
+  if (test.isOver) parts.cookies.clearAttempt(response, transaction.id);
   show(parts, exchange, await parts.login.directory.byConnection(transaction.connectionId), test);
 }
 

@@ -79,8 +79,11 @@ function requireWayThere(
 ): void {
   const { region, organization } = home;
   const organizationId = organization.id;
-  if (request.query[FROM_REGION] !== undefined) {
-    log.warn(
+  const from = request.query[FROM_REGION];
+  if (from !== undefined) {
+    // Anybody can put it into a link; a region of ours that does has another idea of where the organization lives.
+    const isOurs = typeof from === 'string' && config.regions?.urls.has(from) === true;
+    log[isOurs ? 'warn' : 'info'](
       { organizationId, region },
       'the regions disagree about where an organization lives; its people cannot sign in',
     );

@@ -7,7 +7,7 @@ import type { Connection, ConnectionOf } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import { decodeCallbackToken, verifyAgainstDecoy } from '../connections/jwt-callback/callback-token.ts';
 import { GatewayError, type FailureContext } from '../errors.ts';
-import { completeLogin } from '../login/complete-login.ts';
+import { completeLogin, type Arrival } from '../login/complete-login.ts';
 import type { DirectoryEntry } from '../login/directory-store.ts';
 import type { LoginTransaction } from '../login/login-transaction.ts';
 import { restartLogin } from '../login/restart-login.ts';
@@ -180,7 +180,8 @@ async function completeNewestUnspent(
     const own = attempts.filter((attempt) => attempt.connectionId === connectionId);
     for (const [index, transaction] of own.entries()) {
       try {
-        await complete(parts, exchange, { transaction, path, isProved: false });
+        const mayBeOthers = connectionIds.length > 1;
+        await complete(parts, exchange, { transaction, path, isProved: false, mayBeOthers });
         return;
       } catch (error) {
         const isSpent = error instanceof GatewayError && error.code === 'login_expired';
@@ -233,7 +234,11 @@ function callbackDomain(request: Request): DomainName | undefined {
 async function complete(
   parts: HttpParts,
   { request, response }: { readonly request: Request; readonly response: Response },
-  back: { readonly transaction: LoginTransaction; readonly path: string; readonly isProved: boolean },
+  back: Pick<Arrival, 'transaction' | 'isProved'> & {
+    readonly path: string;
+    /** Whether the callback may belong to an attempt of another connection. */
+    readonly mayBeOthers?: boolean;
+  },
 ): Promise<void> {
   const arrival = {
     callback: { url: callbackUrl(parts, request, back.path) },
@@ -242,7 +247,8 @@ async function complete(
     previousDigest: currentDigest(parts, request),
   };
   if (back.transaction.isTest === true) {
-    await finishConnectionTest(parts, { request, response }, arrival);
+    const mayBeOthers = back.mayBeOthers === true;
+    await finishConnectionTest(parts, { request, response }, { arrival, mayBeOthers });
     return;
   }
   const outcome = await runStrategy(request, response, () => completeLogin(parts.login, arrival));

@@ -26,13 +26,18 @@ export interface AdmissionQuestion extends UserPolicy {
   readonly isTest?: boolean;
 }
 
+/** Whether the new connection of a cut-over `x` may still take over: sign-ins take ten minutes at most. */
+const HAS_A_SAY = `(x.state <> 'rolled_back' OR x.ended_at > now() - interval '10 minutes')`;
+
 const TOKEN_KIND_LIST = TOKEN_KINDS.map((kind) => `'${kind}'`).join(', ');
 
 /**
- * `ranks`: how precisely a route of a connection speaks of the address; the new connection of a cut-over stands in for the old one,
- * and never the other way round. A connection vouches for an address if none is more precise. `elsewhere`: where else the user is
- * known, and whether that lets this connection know the same person, too: a choice does that both are part of, and a cut-over does
- * by its rule.
+ * `addresses`: the one that came, and the one that a linked user has until now: a connection has to vouch for both, or it could take
+ * somebody along to where only it has a say. `ranks`: how precisely a route of a connection speaks of an address; the new connection of
+ * a cut-over stands in for the old one, and never the other way round. A connection vouches for an address if none is more precise.
+ * `elsewhere`: where else the user is known, and whether that lets this connection know the same person, too: a choice does that both
+ * are part of, and a cut-over does by its rule. `unmoved`: whom the rule keeps from a connection that only stands in. After a roll-back
+ * the new connection has no say any more but for sign-ins that were under way.
  */
 export const ADMISSION = `
   facts AS MATERIALIZED (
@@ -58,45 +63,58 @@ export const ADMISSION = `
     FOR SHARE OF u
   ),
   pair AS MATERIALIZED (
-    SELECT x.id, x.relink, x.to_connection_id = CAST(:connectionId AS uuid) AS is_to,
-           CASE WHEN x.to_connection_id = CAST(:connectionId AS uuid) THEN x.from_connection_id ELSE x.to_connection_id END AS other_id
+    SELECT x.id, x.relink, x.state, x.to_connection_id = CAST(:connectionId AS uuid) AS is_to,
+           CASE WHEN x.to_connection_id = CAST(:connectionId AS uuid) THEN x.from_connection_id ELSE x.to_connection_id END AS other_id,
+           (SELECT p.is_moved FROM cutover_people p WHERE p.cutover_id = x.id AND p.email = :email) AS is_moved
     FROM cutovers x
-    WHERE x.organization_id = :organizationId AND CAST(:connectionId AS uuid) IN (x.from_connection_id, x.to_connection_id)
+    WHERE (x.to_connection_id <> :connectionId OR ${HAS_A_SAY}) AND x.organization_id = :organizationId AND CAST(:connectionId AS uuid) IN (x.from_connection_id, x.to_connection_id)
+  ),
+  addresses AS MATERIALIZED (
+    SELECT true AS is_new, CAST(:email AS text) AS email, CAST(:domain AS text) AS domain
+    UNION ALL
+    SELECT false, email, split_part(email, '@', 2) FROM linked WHERE email <> :email
   ),
   routed AS MATERIALIZED (
-    SELECT r.connection_id, CASE r.kind WHEN 'address' THEN 3 WHEN 'domain' THEN 2 ELSE 1 END AS rank
-    FROM connection_routes r JOIN connections c ON c.id = r.connection_id AND c.status <> 'draft'
-    WHERE r.organization_id = :organizationId
-      AND (r.kind = 'everybody' OR (r.kind = 'domain' AND r.value = :domain) OR (r.kind = 'address' AND r.value = :email))
+    SELECT a.is_new, r.connection_id, CASE r.kind WHEN 'address' THEN 3 WHEN 'domain' THEN 2 ELSE 1 END AS rank
+    FROM addresses a
+    JOIN connection_routes r ON r.organization_id = :organizationId
+      AND (r.kind = 'everybody' OR (r.kind = 'domain' AND r.value = a.domain) OR (r.kind = 'address' AND r.value = a.email))
+    JOIN connections c ON c.id = r.connection_id AND c.status <> 'draft'
   ),
   ranks AS MATERIALIZED (
-    SELECT connection_id, max(rank) AS rank, max(own_rank) AS own_rank
+    SELECT is_new, connection_id, max(rank) AS rank, max(own_rank) AS own_rank
     FROM (
-      SELECT connection_id, rank, rank AS own_rank FROM routed
+      SELECT is_new, connection_id, rank, rank AS own_rank FROM routed
       UNION ALL
-      SELECT x.to_connection_id, routed.rank, NULL
+      SELECT routed.is_new, x.to_connection_id, routed.rank, NULL
       FROM routed JOIN cutovers x ON x.organization_id = :organizationId AND x.from_connection_id = routed.connection_id
+        AND ${HAS_A_SAY}
     ) AS either
-    GROUP BY connection_id
+    GROUP BY is_new, connection_id
   ),
   mine AS MATERIALIZED (
-    SELECT max(rank) AS rank, max(own_rank) AS own_rank FROM ranks WHERE connection_id = CAST(:connectionId AS uuid)
+    SELECT a.is_new, r.rank, r.own_rank
+    FROM addresses a LEFT JOIN ranks r ON r.is_new = a.is_new AND r.connection_id = CAST(:connectionId AS uuid)
   ),
   vouching AS MATERIALIZED (
     SELECT FROM mine
     WHERE coalesce(rank, CASE WHEN EXISTS (SELECT FROM connection_routes r WHERE r.connection_id = :connectionId) THEN -1 ELSE 0 END)
-          >= coalesce((SELECT max(rank) FROM ranks), 0)
+          >= coalesce((SELECT max(r.rank) FROM ranks r WHERE r.is_new = mine.is_new), 0)
+  ),
+  unmoved AS MATERIALIZED (
+    SELECT FROM mine JOIN pair ON pair.is_to
+    WHERE mine.is_new AND mine.rank > coalesce(mine.own_rank, 0)
+      AND (coalesce(pair.is_moved, pair.relink = 'domain') = false AND (pair.relink = 'list' OR pair.state = 'running'))
   ),
   elsewhere AS MATERIALIZED (
     SELECT coalesce(ranks.rank = mine.own_rank, false)
-           OR EXISTS (SELECT FROM pair WHERE (pair.other_id = i.connection_id OR ranks.rank = mine.rank) AND (
-                        NOT pair.is_to OR pair.relink = 'domain' OR EXISTS (
-                          SELECT FROM cutover_people p WHERE p.cutover_id = pair.id AND p.email = :email AND p.is_moved))) AS may_link
+           OR EXISTS (SELECT FROM pair WHERE (pair.other_id = i.connection_id OR ranks.rank = mine.rank)
+                        AND (NOT pair.is_to OR pair.relink = 'domain' OR pair.is_moved)) AS may_link
     FROM mine CROSS JOIN named
     JOIN identities i ON i.organization_id = :organizationId AND i.user_id = named.id
     JOIN connections c ON c.id = i.connection_id AND c.kind NOT IN (${TOKEN_KIND_LIST})
-    LEFT JOIN ranks ON ranks.connection_id = i.connection_id
-    WHERE i.connection_id <> :connectionId
+    LEFT JOIN ranks ON ranks.connection_id = i.connection_id AND ranks.is_new
+    WHERE i.connection_id <> :connectionId AND mine.is_new
   ),
   admission AS MATERIALIZED (
     SELECT CASE
@@ -106,7 +124,8 @@ export const ADMISSION = `
       WHEN (SELECT status FROM facts) NOT IN ('active', 'retiring') AND NOT CAST(:isTest AS boolean) THEN 'connection_disabled'
       WHEN (SELECT login_revision FROM facts) > :revision THEN 'connection_changed'
       WHEN NOT (SELECT domain_proved FROM facts) THEN 'domain_not_proved'
-      WHEN (SELECT is_redirect FROM facts) AND NOT EXISTS (SELECT FROM vouching) AND NOT CAST(:isTest AS boolean) THEN 'address_elsewhere'
+      WHEN (SELECT is_redirect FROM facts) AND (SELECT count(*) FROM vouching) < (SELECT count(*) FROM addresses)
+           AND NOT CAST(:isTest AS boolean) THEN 'address_elsewhere'
       WHEN (SELECT disabled FROM linked) THEN 'user_disabled'
       WHEN (SELECT id FROM linked) <> (SELECT id FROM named) THEN 'address_taken'
       -- Another address at such a domain is as new as another person.
@@ -118,6 +137,7 @@ export const ADMISSION = `
                    WHERE i.connection_id = :connectionId AND (i.issuer, i.subject) <> (:issuer, :subject)) THEN 'identity_conflict'
       WHEN (SELECT is_redirect FROM facts) AND EXISTS (SELECT FROM elsewhere)
            AND NOT EXISTS (SELECT FROM elsewhere WHERE may_link) THEN 'identity_elsewhere'
+      WHEN (SELECT is_redirect FROM facts) AND EXISTS (SELECT FROM unmoved) AND NOT CAST(:isTest AS boolean) THEN 'address_elsewhere'
       WHEN EXISTS (SELECT FROM named) AND NOT CAST(:linksByEmail AS boolean) THEN 'user_not_linkable'
       -- Where the subject is not known yet, who is linked already is taken to come as that.
       WHEN EXISTS (SELECT FROM named) AND EXISTS (SELECT FROM facts WHERE lapsed_since IS NOT NULL)

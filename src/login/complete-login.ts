@@ -27,7 +27,7 @@ import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
 import { admissionFailure, admissionQuestion, openSession } from './open-session.ts';
 import { wasUsed } from './single-use-store.ts';
-import { transactionDigest, transactionForgettableAt, type LoginTransaction } from './login-transaction.ts';
+import { useOfTransaction, type LoginTransaction } from './login-transaction.ts';
 
 /** A browser that came back from its provider. */
 export interface Arrival {
@@ -160,14 +160,8 @@ export async function signIn(
     secretDigest,
     idleTtlSeconds: parts.sessionIdleTtlSeconds,
     previousDigest,
-    attempt: useOf(transaction),
+    attempt: useOfTransaction(transaction),
     callbackDigest: isProved === true && callback !== undefined ? callbackDigest(callback) : undefined,
   });
   return { kind: 'signed-in', sessionSecret, returnTo: transaction.returnTo ?? returnUrl ?? '/' };
 }
-
-const useOf = (transaction: LoginTransaction) => ({
-  purpose: 'login',
-  digest: transactionDigest(transaction.id).toString('hex'),
-  expiresAtSeconds: transactionForgettableAt(transaction).getTime() / 1000,
-});

@@ -84,7 +84,7 @@ export function admissionFailure(
   return new GatewayError(code, { reason });
 }
 
-function usesOf(identity: VerifiedIdentity): readonly TokenUseRow[] {
+export function usesOf(identity: VerifiedIdentity): readonly TokenUseRow[] {
   return identity.singleUse.map((use) => ({
     ...use,
     digest: Buffer.from(use.digest, 'base64url').toString('hex'),

@@ -31,6 +31,8 @@ export interface SignInTest {
   readonly claims: readonly { readonly name: string; readonly value: string }[];
   /** What of it counts. */
   readonly mapped: { readonly email?: string; readonly subject: string; readonly name?: string } | undefined;
+  /** Whether it ends its attempt. */
+  readonly isOver: boolean;
   /** What a sign-in would have led to at this moment. */
   readonly person: 'exists' | 'would be created' | 'would be refused' | undefined;
 }
@@ -42,14 +44,20 @@ const FAILING: ReadonlySet<Admission> = new Set([
   'connection_changed',
 ]);
 
-/** @throws GatewayError `login_expired` if the attempt was used before, `temporarily_unavailable` */
-export async function testSignIn(parts: LoginParts, { transaction, callback }: Arrival): Promise<SignInTest> {
+/**
+ * @param mayBeOthers whether the callback may belong to another attempt of the browser, which then has to be tried
+ * @throws GatewayError `login_expired` if the attempt was used before, `temporarily_unavailable`
+ */
+export async function testSignIn(
+  parts: LoginParts,
+  { transaction, callback, isProved }: Arrival,
+  mayBeOthers: boolean,
+): Promise<SignInTest> {
   const entry = await parts.directory.byConnection(transaction.connectionId);
   const connection = entry?.connections.find(({ id }) => id === transaction.connectionId);
   if (connection?.organizationId !== transaction.organizationId || !isRedirectConnection(connection)) {
     throw new GatewayError('connection_disabled', { reason: 'the connection was removed' });
   }
-  if (entry?.organization.region !== undefined) throw admissionFailure('organization_elsewhere');
   if (connection.loginRevision > transaction.revision) {
     throw new GatewayError('login_expired', { reason: 'the connection was changed after the test started' });
   }
@@ -61,18 +69,17 @@ export async function testSignIn(parts: LoginParts, { transaction, callback }: A
     };
     return connector.complete(callback, transaction.secrets, demands, observe);
   });
-  const attempt = {
-    purpose: 'login',
-    digest: transactionDigest(transaction.id).toString('hex'),
-    expiresAtSeconds: transactionForgettableAt(transaction).getTime() / 1000,
-  };
-  const uses = (identity?.singleUse ?? []).flatMap((use) =>
-    'expiresAtSeconds' in use
-      ? [{ ...use, digest: Buffer.from(use.digest, 'base64url').toString('hex') }]
-      : [],
-  );
-  return keep(parts, connection, test, { uses: [attempt, ...uses] });
+  if (!isProved && test.refusal?.code === 'token_invalid') {
+    if (mayBeOthers) throw new GatewayError('token_invalid', { reason: test.refusal.reason });
+    // It proves nothing, and anybody could have sent it: it is shown, ends no attempt and takes back no test that was passed.
+    return { ...test, isOver: false };
+  }
+  const uses = identity === undefined ? [] : usesOf(identity).filter(isForGood);
+  return keep(parts, connection, test, { uses: [useOfTransaction(transaction), ...uses] });
 }
+
+const isForGood = (use: TokenUseRow): use is TokenUseRow & { readonly expiresAtSeconds: number } =>
+  use.expiresAtSeconds !== undefined;
 
 type TestParts = Pick<LoginParts, 'connectors' | 'database'>;
 
@@ -90,16 +97,12 @@ export async function testToken(
   return keep(parts, connection, test, { actor });
 }
 
-/** A test that could not even be started. */
-export async function testThatDidNotStart(
-  parts: TestParts,
-  connection: Connection,
-  failure: GatewayError,
-): Promise<SignInTest> {
-  return keep(parts, connection, { ...NOTHING_CAME, refusal: refusalOf(failure) }, {});
+/** A test that could not even be started: nothing was found out that could be kept. */
+export function testThatDidNotStart(failure: GatewayError): SignInTest {
+  return { ...NOTHING_CAME, refusal: refusalOf(failure) };
 }
 
-const NOTHING_CAME = { passed: false, claims: [], mapped: undefined, person: undefined };
+const NOTHING_CAME = { passed: false, claims: [], mapped: undefined, person: undefined, isOver: true };
 
 async function keep(
   parts: TestParts,
@@ -136,7 +139,7 @@ async function observed(
   try {
     const identity = await withinDeadline(() => run(observe));
     const verdict = await judge(parts, connection, identity);
-    return { test: { claims: claims(), ...verdict }, identity };
+    return { test: { claims: claims(), isOver: true, ...verdict }, identity };
   } catch (error) {
     if (!(error instanceof GatewayError) || error.code === 'temporarily_unavailable') throw error;
     return { test: { ...NOTHING_CAME, claims: claims(), refusal: refusalOf(error) } };
@@ -149,7 +152,7 @@ async function judge(
   parts: TestParts,
   connection: Connection,
   identity: VerifiedIdentity,
-): Promise<Omit<SignInTest, 'claims'>> {
+): Promise<Omit<SignInTest, 'claims' | 'isOver'>> {
   const users = isRedirectConnection(connection) ? USERS_OF_THE_ORGANIZATION : userPolicy(connection);
   const { answer, userExists, lapsedSince } = await askAdmission(parts.database, {
     ...admissionQuestion(identity, { revision: connection.revision, users }),

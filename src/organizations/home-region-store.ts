@@ -66,6 +66,9 @@ export async function removeSignpostDomain(
   actor: string,
 ): Promise<void> {
   await database.transaction(async (db) => {
+    const [home] = (await db('organizations').where({ id }).forShare().pluck('region')) as (string | null)[];
+    // It lives here, or was removed, meanwhile: then its domains are its own.
+    if (typeof home !== 'string') return;
     const removed = await db('domains').where({ name, organization_id: id }).delete();
     if (removed === 0) return;
     await insertAuditEvent(db, { action: 'domain.removed', reason: name, organizationId: id, actor });

@@ -11,7 +11,7 @@ import { canonicalDomain, type DomainName } from './domain-name.ts';
 import { removeSignpostDomain, renameSignpost } from './home-region-store.ts';
 import { requireRegions, type Regions } from './home-region.ts';
 import { isSlug, type Organization } from './organization.ts';
-import { addDomain, listDomains } from './domain-store.ts';
+import { addDomain, findDomain, listDomains } from './domain-store.ts';
 import { insertOrganization, listOrganizations } from './organization-store.ts';
 
 export interface Signpost {
@@ -148,6 +148,7 @@ async function alignDomains(
   for (const name of signpost.domains.filter((domain) => !proved.has(domain))) {
     try {
       await requireClaimable(name, publicUrl);
+      await requireNobodyElses(database, organization, name);
       await addDomain(database, { organization, name, verified: true }, actor);
       changes++;
     } catch (error) {
@@ -160,6 +161,16 @@ async function alignDomains(
     changes++;
   }
   return { changes, refusals };
+}
+
+/** An operator's word would take the domain from who only claims it; a signpost is another region's word. */
+async function requireNobodyElses(database: Database, { id }: Organization, name: DomainName): Promise<void> {
+  const domain = await findDomain(database, name);
+  if (domain !== undefined && domain.organizationId !== id) {
+    throw new Refusal(
+      `${name} is ${domain.organizationSlug}'s here. See: domain list ${domain.organizationSlug}`,
+    );
+  }
 }
 
 async function readKnown(database: Database) {

@@ -88,6 +88,7 @@ const pages = {
         claims: [{ name: value, value }],
         mapped: { email: value, subject: value, name: value },
         person: 'would be refused',
+        isOver: true,
       },
     }),
   'connection test that failed': (value: string) =>
@@ -100,6 +101,7 @@ const pages = {
         claims: [],
         mapped: undefined,
         person: undefined,
+        isOver: true,
       },
     }),
   'break glass': (value: string) =>

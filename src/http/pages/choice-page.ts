@@ -1,6 +1,6 @@
 /**
  * Asks a person by which of their organization's connections to sign in. It owns the words and the form; it must not know how the
- * choice came about. An address is carried on in a form that posts, never in a link.
+ * choice came about. What came by a form goes on by a form that posts; what came in a link goes on in one.
  */
 import { html } from './html.ts';
 import { renderPage } from './page.ts';
