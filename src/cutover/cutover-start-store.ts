@@ -125,7 +125,7 @@ async function requireRouted(db: Knex, from: Connection): Promise<void> {
     db('connection_routes').where('connection_routes.organization_id', from.organizationId);
   if ((await routes().where('connection_id', from.id).first('kind')) !== undefined) return;
   const everybodys = await routes()
-    .where('kind', 'everybody')
+    .where('connection_routes.kind', 'everybody')
     .join('connections', 'connections.id', 'connection_routes.connection_id')
     .whereNot('connections.status', 'draft')
     .first('connection_routes.kind');

@@ -7,6 +7,7 @@ import type { Arrival } from '../login/complete-login.ts';
 import type { DirectoryEntry } from '../login/directory-store.ts';
 import { openTestTicket } from '../login/test-link.ts';
 import { testSignIn, testThatDidNotStart, type SignInTest } from '../login/test-sign-in.ts';
+import { admissionFailure } from '../login/open-session.ts';
 import { startLogin } from '../login/start-login.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
 import { seeOther } from './app-answers.ts';
@@ -62,7 +63,7 @@ async function ticketConnection(parts: HttpParts, sealed: string) {
     throw new GatewayError('connection_disabled', { reason: 'the connection of the test link was removed' });
   }
   if (entry.organization.region !== undefined) {
-    throw new GatewayError('connection_disabled', { reason: 'the organization lives in another region' });
+    throw admissionFailure('organization_elsewhere');
   }
   return { entry, connection };
 }

@@ -20,8 +20,9 @@ import { admissionRefusal, type Admission } from './admit-identity.ts';
 import type { Arrival } from './complete-login.ts';
 import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
-import { transactionDigest, transactionForgettableAt } from './login-transaction.ts';
-import { admissionFailure, admissionQuestion } from './open-session.ts';
+import type { TokenUseRow } from './finish-login-store.ts';
+import { useOfTransaction } from './login-transaction.ts';
+import { admissionFailure, admissionQuestion, usesOf } from './open-session.ts';
 
 export interface SignInTest {
   readonly passed: boolean;
@@ -58,6 +59,7 @@ export async function testSignIn(
   if (connection?.organizationId !== transaction.organizationId || !isRedirectConnection(connection)) {
     throw new GatewayError('connection_disabled', { reason: 'the connection was removed' });
   }
+  if (entry?.organization.region !== undefined) throw admissionFailure('organization_elsewhere');
   if (connection.loginRevision > transaction.revision) {
     throw new GatewayError('login_expired', { reason: 'the connection was changed after the test started' });
   }

@@ -166,7 +166,7 @@ async function alignDomains(
 /** An operator's word would take the domain from who only claims it; a signpost is another region's word. */
 async function requireNobodyElses(database: Database, { id }: Organization, name: DomainName): Promise<void> {
   const domain = await findDomain(database, name);
-  if (domain !== undefined && domain.organizationId !== id) {
+  if (domain !== undefined && domain.organizationId !== id && domain.verifiedAt === undefined) {
     throw new Refusal(
       `${name} is ${domain.organizationSlug}'s here. See: domain list ${domain.organizationSlug}`,
     );

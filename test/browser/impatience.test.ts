@@ -5,7 +5,7 @@ import { describeInChromium } from './chromium.ts';
 import { openScene, type Scene } from './scene.ts';
 import { giveCredentials, seeHeading, signIn, whoIsSignedIn } from './steps.ts';
 
-const LATENCY_MS = 300;
+const LATENCY_MS = 800;
 const BETWEEN_CLICKS_MS = 100;
 
 describeInChromium('an impatient person', (people) => {
