@@ -124,12 +124,12 @@ async function requireRouted(db: Knex, from: Connection): Promise<void> {
   const routes = () =>
     db('connection_routes').where('connection_routes.organization_id', from.organizationId);
   if ((await routes().where('connection_id', from.id).first('kind')) !== undefined) return;
-  const everybodys = await routes()
+  const everybodys = (await routes()
     .where('connection_routes.kind', 'everybody')
     .join('connections', 'connections.id', 'connection_routes.connection_id')
     .whereNot('connections.status', 'draft')
-    .first('connection_routes.kind');
-  if (everybodys !== undefined) {
+    .pluck('connections.id')) as string[];
+  if (everybodys.length > 0) {
     throw new Refusal(`--from: nobody is sent to the connection ${from.id}, so there is nobody to move.`);
   }
   await db('connection_routes').insert({
