@@ -47,6 +47,14 @@ const byOpaqueToken = (connection: string, client = APP) =>
 
 const shownOf = (id: string) => scene.command.json(['connection', 'show', id]);
 
+/** What every connection has; nobody is sent to one that takes tokens. */
+const COMMON = {
+  label: null,
+  people: `tokens of ${APP}`,
+  routes: { addresses: [], domains: [], everybody: false },
+  tests: { checks: null, sign_in: null },
+};
+
 describe('an ID token connection', () => {
   let id: string;
   beforeAll(async () => {
@@ -58,6 +66,7 @@ describe('an ID token connection', () => {
       id,
       organization: 'acme',
       kind: 'id-token',
+      ...COMMON,
       status: 'active',
       revision: 1,
       created_at: expect.any(String),
@@ -153,6 +162,7 @@ describe('an opaque token connection', () => {
       id,
       organization: 'acme',
       kind: 'opaque-token',
+      ...COMMON,
       status: 'active',
       revision: 1,
       created_at: expect.any(String),
