@@ -3,7 +3,6 @@ import type { Command } from 'commander';
 import { requireClaimable } from '../organizations/claimable-domain.ts';
 import type { Domain } from '../organizations/domain.ts';
 import { addDomain, deleteDomain, listDomains } from '../organizations/domain-store.ts';
-import type { EmailAddress } from '../organizations/email-address.ts';
 import type { Organization } from '../organizations/organization.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { checkedDomain } from './domain-name-argument.ts';
@@ -18,11 +17,6 @@ export function domainCommands(program: Command, terminal: Terminal): void {
   transferCommand(domain, terminal);
   listCommand(domain, terminal);
   removeCommand(domain, terminal);
-}
-
-/** The part of a canonical address after the @. */
-export function domainOf(email: EmailAddress): string {
-  return email.slice(email.lastIndexOf('@') + 1);
 }
 
 const MOST_NAMED_DOMAINS = 5;

@@ -8,7 +8,8 @@ import { GatewayError, Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { readUserRows, type UserRows } from '../users/read-user-rows.ts';
 import { insertUsers, type NewUser } from '../users/user-store.ts';
-import { domainOf, warnOfUnverifiedDomains } from './domain.ts';
+import { domainOf } from '../organizations/email-address.ts';
+import { warnOfUnverifiedDomains } from './domain.ts';
 import { print, requireFileName, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 export function importCommand(user: Command, terminal: Terminal): void {

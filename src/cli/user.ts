@@ -2,11 +2,11 @@
 import type { Command } from 'commander';
 import { isId } from '../connections/connection-store.ts';
 import { Refusal } from '../errors.ts';
-import { canonicalEmail, type EmailAddress } from '../organizations/email-address.ts';
+import { domainOf, canonicalEmail, type EmailAddress } from '../organizations/email-address.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
 import { callName, displayName, type User, type UserKey } from '../users/user.ts';
 import { deleteUser, insertUser, listUsers, requireUser, setUserEnabled } from '../users/user-store.ts';
-import { domainOf, warnOfUnverifiedDomains } from './domain.ts';
+import { warnOfUnverifiedDomains } from './domain.ts';
 import { importCommand } from './user-import.ts';
 import { confirm, print, table, withDatabase, type Terminal } from './terminal.ts';
 

@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
+import { lockOrganization } from '../organizations/organization-store.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
 import { isTokenKind, TOKEN_KINDS } from './connection-kinds.ts';
 import { changedMeanwhile, changeEvent, touched, type ConnectionRow } from './connection-store.ts';
@@ -58,7 +59,7 @@ export async function activateConnection(
 ): Promise<void> {
   await database.transaction(async (db) => {
     // Whose is the first is decided by one at a time.
-    await db('organizations').where({ id: connection.organizationId }).forNoKeyUpdate().select('id');
+    await lockOrganization(db, connection.organizationId);
     const before = await lockConnection(db, connection);
     if (before.status !== 'draft') throw new Refusal(`The connection is no draft: it is ${before.status}.`);
     if (before.revision !== connection.revision) throw changedMeanwhile();
@@ -132,7 +133,7 @@ export async function deleteConnection(
 
 /** Holds off whoever would start one until this is through. */
 async function requireNoCutover(db: Knex, { id, organizationId }: Connection): Promise<void> {
-  await db('organizations').where({ id: organizationId }).forUpdate().select('id');
+  await lockOrganization(db, organizationId);
   const { rows } = await db.raw<{ rows: object[] }>(
     `SELECT FROM cutovers WHERE organization_id = :organizationId AND state = 'running'
        AND :id IN (from_connection_id, to_connection_id)`,

@@ -8,6 +8,7 @@ import type { AuditAction } from '../audit/audit-event.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import { lockHome } from '../organizations/home-region-store.ts';
+import { lockOrganization } from '../organizations/organization-store.ts';
 import { rescheduleChecks } from '../sessions/followed-session-store.ts';
 import { secretColumns, secretsFromColumns, type SealedSecret } from './client-secret.ts';
 import type { Connection, ConnectionStatus } from './connection.ts';
@@ -62,7 +63,7 @@ export async function insertConnection(
 ): Promise<Connection> {
   return database.transaction(async (db) => {
     // Holds off another `add` for the same organization until this one is through.
-    await db('organizations').where({ id: connection.organizationId }).forUpdate().select('id');
+    await lockOrganization(db, connection.organizationId);
     await lockHome(db, connection.organizationId);
     await requireApplications(db, connection);
     await keepWhoeverIsLeft(db, connection.organizationId);

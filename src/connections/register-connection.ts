@@ -41,7 +41,7 @@ export const beginningOf = ({ isDraft, label }: ConnectionBeginning) => ({
 /** What every connection may be changed in; an empty label takes it back. */
 export type ConnectionRelabelling = Pick<ConnectionBeginning, 'label'>;
 
-export const relabelled = (label: string | undefined) =>
+const relabelled = (label: string | undefined) =>
   label === undefined || label === '' ? label : requireLabel(label);
 
 function requireLabel(text: string): string {
@@ -119,11 +119,8 @@ export async function updateOidcConnection(
   const sealedSecrets = changedSecrets(parts, connection, { clientSecret, secretExpiresAt });
   const isFollowedAsBefore = settings.followSeconds === connection.settings.followSeconds;
   const update = {
-    action: 'connection.updated',
-    settings,
-    label: relabelled(label),
+    ...updated(settings, label),
     sealedSecrets,
-    endsLogins: true,
     followSeconds: isFollowedAsBefore ? undefined : (settings.followSeconds ?? 0),
   } as const;
   return updateConnection(parts.database, connection, update, parts.actor);
@@ -145,14 +142,12 @@ export async function updateJwtCallbackConnection(
   const keys =
     publicKeyPem === undefined ? connection.settings.keys : [readPublicKey(publicKeyPem, new Date())];
   const settings = { ...settled, keys };
-  const update = {
-    action: 'connection.updated',
-    settings,
-    label: relabelled(label),
-    endsLogins: true,
-  } as const;
-  return updateConnection(parts.database, connection, update, parts.actor);
+  return updateConnection(parts.database, connection, updated(settings, label), parts.actor);
 }
+
+/** Other settings, and perhaps another label: sign-ins under way have to start again. */
+export const updated = (settings: Connection['settings'], label: string | undefined) =>
+  ({ action: 'connection.updated', settings, label: relabelled(label), endsLogins: true }) as const;
 
 /** Adds a key beside those that are valid already. Sign-ins under way go on. */
 export async function addCallbackKey(

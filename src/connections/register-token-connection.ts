@@ -13,7 +13,7 @@ import { settleIdTokenSettings, type IdTokenRegistration } from './id-token/sett
 import { settleOpaqueTokenSettings, type OpaqueTokenRegistration } from './opaque-token/settings.ts';
 import {
   beginningOf,
-  relabelled,
+  updated,
   type ConnectionBeginning,
   type ConnectionRelabelling,
   type RegistrationParts,
@@ -81,13 +81,7 @@ function save(
   settings: ConnectionOf<TokenKind>['settings'],
   label: string | undefined,
 ): Promise<Connection> {
-  const update = {
-    action: 'connection.updated',
-    settings,
-    label: relabelled(label),
-    endsLogins: true,
-  } as const;
-  return updateConnection(database, connection as Connection, update, actor);
+  return updateConnection(database, connection as Connection, updated(settings, label), actor);
 }
 
 async function settleIdToken(

@@ -4,6 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Database } from '../database/database.ts';
+import { lookRecurringly } from '../recurring-look.ts';
 import type { ConnectionLine } from './open-connectors.ts';
 import { deleteTroubles, writeTroubles } from './trouble-store.ts';
 
@@ -30,8 +31,6 @@ export function reportTroubles({ database, lines, now, onChange, onFault }: Trou
   const node = randomUUID();
   /** When each connection's trouble was written last; undefined: it has to be written. */
   const said = new Map<string, number | undefined>();
-  let isBlind = false;
-  let looking: Promise<void> | undefined;
   const look = async () => {
     const failing = new Map(
       lines().flatMap((one) => {
@@ -67,24 +66,10 @@ export function reportTroubles({ database, lines, now, onChange, onFault }: Trou
       }
     }
   };
-  const lookOnce = () => {
-    looking ??= look()
-      .then(() => {
-        isBlind = false;
-      })
-      .catch((error: unknown) => {
-        if (!isBlind) onFault(error);
-        isBlind = true;
-      })
-      .finally(() => {
-        looking = undefined;
-      });
-  };
-  const timer = setInterval(lookOnce, LOOK_EVERY_MS).unref();
+  const looking = lookRecurringly({ everyMs: LOOK_EVERY_MS, look, onFault });
   return {
     async close() {
-      clearInterval(timer);
-      await looking;
+      await looking.stop();
       // Who cannot be told forgets it after a while.
       if (said.size > 0) await deleteTroubles(database, node).catch(() => undefined);
     },

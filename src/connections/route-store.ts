@@ -3,7 +3,9 @@ import type { Knex } from 'knex';
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
+import { domainOf, type EmailAddress } from '../organizations/email-address.ts';
 import { lockHome } from '../organizations/home-region-store.ts';
+import { lockOrganization } from '../organizations/organization-store.ts';
 import type { Connection } from './connection.ts';
 import { isRedirectConnection, TOKEN_KINDS } from './connection-kinds.ts';
 import type { ConnectionRoute, RouteKind } from './connection-route.ts';
@@ -32,9 +34,9 @@ export async function addRoutes(
     await lockOrganization(db, connection.organizationId);
     await lockHome(db, connection.organizationId);
     await requireOwnDomains(db, connection.organizationId, domainsOf(routes));
-    await requireNoChoiceOfBoth(db, connection, routes);
     if (!mayLockOut) await requireNobodyLockedOut(db, connection, routes);
     await insertRoutes(db, connection, routes);
+    await requireNoChoiceOfBoth(db, connection);
     await insertAuditEvent(db, { ...eventOf(connection, 'connection.routed', routes), actor });
   });
 }
@@ -138,15 +140,10 @@ async function insertRoutes(db: Knex, connection: Connection, routes: readonly R
   }
 }
 
-/** Holds off a cut-over and other routes of the same organization until this is through. People sign in meanwhile. */
-async function lockOrganization(db: Knex, id: string): Promise<void> {
-  await db('organizations').where({ id }).forNoKeyUpdate().select('id');
-}
-
 const domainsOf = (routes: readonly RouteTarget[]) =>
-  routes
-    .filter(({ kind }) => kind !== 'everybody')
-    .map(({ value }) => value.slice(value.lastIndexOf('@') + 1));
+  routes.flatMap(({ kind, value }) =>
+    kind === 'everybody' ? [] : [kind === 'domain' ? value : domainOf(value as EmailAddress)],
+  );
 
 /** @throws Refusal if one of the domains is not proved by the organization */
 export async function requireOwnDomains(
@@ -165,21 +162,33 @@ export async function requireOwnDomains(
   throw new Refusal(`${foreign} is not a verified domain of this organization. See them with: domain list`);
 }
 
-/** Where people choose between the two of a cut-over, neither a share nor a roll-back would mean anything. */
-async function requireNoChoiceOfBoth(
+/** Routes that lead to either of two connections, between which people then choose. */
+export async function routesOfBoth(
   db: Knex,
-  { id, organizationId }: Connection,
-  routes: readonly RouteTarget[],
-): Promise<void> {
-  const { rows } = await db.raw<{ rows: object[] }>(
-    `SELECT FROM cutovers x
-     JOIN connection_routes o ON o.connection_id
-       = CASE WHEN x.to_connection_id = :id THEN x.from_connection_id ELSE x.to_connection_id END
-     JOIN jsonb_to_recordset(CAST(:routes AS jsonb)) AS r(kind text, value text) ON r.kind = o.kind AND r.value = o.value
-     WHERE x.organization_id = :organizationId AND x.state <> 'rolled_back' AND :id IN (x.from_connection_id, x.to_connection_id)`,
-    { id, organizationId, routes: JSON.stringify(routes) },
+  oneId: string,
+  otherId: string,
+): Promise<readonly RouteTarget[]> {
+  const { rows } = await db.raw<{ rows: RouteTarget[] }>(
+    `SELECT one.kind, one.value FROM connection_routes one
+     JOIN connection_routes other ON (other.organization_id, other.kind, other.value) = (one.organization_id, one.kind, one.value)
+     WHERE one.connection_id = :oneId AND other.connection_id = :otherId`,
+    { oneId, otherId },
   );
-  if (rows.length === 0) return;
+  return rows;
+}
+
+/**
+ * Where people choose between the two of a cut-over, neither a share nor a roll-back would mean anything.
+ * @param db of the transaction that has just added routes
+ */
+async function requireNoChoiceOfBoth(db: Knex, { id, organizationId }: Connection): Promise<void> {
+  const { rows } = await db.raw<{ rows: { from: string; to: string }[] }>(
+    `SELECT from_connection_id AS "from", to_connection_id AS "to" FROM cutovers
+     WHERE organization_id = :organizationId AND state <> 'rolled_back' AND :id IN (from_connection_id, to_connection_id)`,
+    { id, organizationId },
+  );
+  const [cutover] = rows;
+  if (cutover === undefined || (await routesOfBoth(db, cutover.from, cutover.to)).length === 0) return;
   throw new Refusal(
     'These people are moved by the cut-over, so they cannot choose between the two connections. Say who moves with: ' +
       'cutover share, cutover include',

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { isTokenKind } from '../connections/connection-kinds.ts';
 import type { Connection, ConnectionStatus } from '../connections/connection.ts';
-import { describeRoutes, type RouteTarget } from '../connections/route-store.ts';
+import { describeRoutes, routesOfBoth } from '../connections/route-store.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import type { Organization } from '../organizations/organization.ts';
@@ -142,12 +142,7 @@ async function requireRouted(db: Knex, from: Connection): Promise<void> {
 
 /** Where people choose between the two, neither a share nor a roll-back would mean anything. */
 async function requireNoRouteOfBoth(db: Knex, from: Connection, to: Connection): Promise<void> {
-  const shared = await db('connection_routes AS a')
-    .join('connection_routes AS b', (join) =>
-      join.on('a.organization_id', 'b.organization_id').on('a.kind', 'b.kind').on('a.value', 'b.value'),
-    )
-    .where({ 'a.connection_id': from.id, 'b.connection_id': to.id })
-    .select<RouteTarget[]>('a.kind', 'a.value');
+  const shared = await routesOfBoth(db, from.id, to.id);
   const [first] = shared;
   if (first === undefined) return;
   const option = first.kind === 'everybody' ? '--everybody' : `--${first.kind} ${first.value}`;

@@ -9,9 +9,10 @@ import type { ConnectionStatus } from '../connections/connection.ts';
 import { requireOwnDomains } from '../connections/route-store.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
-import type { EmailAddress } from '../organizations/email-address.ts';
+import { domainOf, type EmailAddress } from '../organizations/email-address.ts';
 import { lockHome } from '../organizations/home-region-store.ts';
 import type { Organization } from '../organizations/organization.ts';
+import { lockOrganization } from '../organizations/organization-store.ts';
 import type { Cutover, CutoverState, RelinkRule } from './cutover.ts';
 
 export interface CutoverRow {
@@ -63,7 +64,7 @@ export async function countCutoverPeople(
 
 /** The cut-over of an organization, which nobody else changes until the transaction is over. People sign in meanwhile. */
 export async function lockCutover(db: Knex, { id }: Organization): Promise<CutoverRow | undefined> {
-  await db('organizations').where({ id }).forNoKeyUpdate().select('id');
+  await lockOrganization(db, id);
   return db<CutoverRow>('cutovers').where({ organization_id: id }).first();
 }
 
@@ -131,8 +132,6 @@ export async function nameCutoverPeople(
 }
 
 const BATCH = 1_000;
-
-const domainOf = (address: EmailAddress): string => address.slice(address.lastIndexOf('@') + 1);
 
 /** Whoever is moved to a connection that lets nobody in is locked out. */
 async function requireNewActive(db: Knex, { to_connection_id: id }: CutoverRow, slug: string): Promise<void> {

@@ -5,6 +5,7 @@
 import type { ChangeFeed } from '../database/change-feed.ts';
 import type { Database } from '../database/database.ts';
 import type { OutboundPolicy } from '../outbound/guarded-fetch.ts';
+import { lookRecurringly } from '../recurring-look.ts';
 import { readCertificates } from '../outbound/read-certificates.ts';
 import { daysLeft, thresholdOf, type ExpiringThing } from './expiring-thing.ts';
 import {
@@ -47,9 +48,7 @@ export interface ExpiryWatchParts {
 export function watchExpiry(parts: ExpiryWatchParts): ExpiryWatch {
   const closing = new AbortController();
   const list = keptList(parts.database);
-  let isBlind = false;
   let isScheduled = false;
-  let underWay: Promise<void> | undefined;
   parts.feed.subscribe((change) => {
     if (change === undefined || WATCHED_TABLES.has(change.table)) list.renew();
   });
@@ -62,27 +61,13 @@ export function watchExpiry(parts: ExpiryWatchParts): ExpiryWatch {
     }
     await list.tend();
   };
-  const tickOnce = () => {
-    underWay ??= tick()
-      .then(() => {
-        isBlind = false;
-      })
-      .catch((error: unknown) => {
-        if (!isBlind) parts.onFault(error);
-        isBlind = true;
-      })
-      .finally(() => {
-        underWay = undefined;
-      });
-  };
-  tickOnce();
-  const timer = setInterval(tickOnce, LOOK_EVERY_MS).unref();
+  const ticking = lookRecurringly({ everyMs: LOOK_EVERY_MS, look: tick, onFault: parts.onFault });
+  ticking.again();
   return {
     things: () => list.things(),
-    async close() {
+    close() {
       closing.abort();
-      clearInterval(timer);
-      await underWay;
+      return ticking.stop();
     },
   };
 }

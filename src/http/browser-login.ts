@@ -1,5 +1,5 @@
 /** What a sign-in leaves in its browser: the cookies of attempts, of a confirmation, and in the end of the session. */
-import type { Request, Response } from 'express';
+import type { Request } from 'express';
 import { sealConfirmation } from '../login/login-confirmation.ts';
 import type { LoginOutcome } from '../login/complete-login.ts';
 import {
@@ -10,6 +10,7 @@ import {
 } from '../login/login-transaction.ts';
 import { sessionDigest, type Session } from '../sessions/session.ts';
 import { findSession } from '../sessions/session-store.ts';
+import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
 import type { HttpParts } from './parts.ts';
 
@@ -21,7 +22,7 @@ export function openAttempts(parts: HttpParts, request: Request): readonly Login
 /** Gives the browser a new attempt and takes away what is over or too many. */
 export function rememberAttempt(
   parts: HttpParts,
-  { request, response }: { readonly request: Request; readonly response: Response },
+  { request, response }: Exchange,
   transaction: LoginTransaction,
 ): void {
   const sealed = sealTransaction(parts.login.secrets, transaction);
@@ -51,7 +52,7 @@ export function currentDigest(parts: HttpParts, request: Request): Buffer | unde
 /** Step 7: the session's cookie and the way onward, or the page that asks. */
 export function finishInBrowser(
   parts: HttpParts,
-  { request, response }: { readonly request: Request; readonly response: Response },
+  { request, response }: Exchange,
   { transaction, outcome }: { readonly transaction: LoginTransaction; readonly outcome: LoginOutcome },
 ): void {
   if (outcome.kind === 'confirm') {

@@ -10,6 +10,7 @@ import { testSignIn, testThatDidNotStart, type SignInTest } from '../login/test-
 import { admissionFailure } from '../login/open-session.ts';
 import { startLogin } from '../login/start-login.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
+import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
 import { rememberAttempt } from './browser-login.ts';
 import { brandOf } from './failures.ts';
@@ -17,11 +18,6 @@ import { renderConnectionTestPage } from './pages/connection-test-page.ts';
 import type { HttpParts } from './parts.ts';
 import { runStrategy } from './passport-login.ts';
 import { wantsJson } from './request-facts.ts';
-
-interface Exchange {
-  readonly request: Request;
-  readonly response: Response;
-}
 
 /** `GET /sso/test/{ticket}` */
 export function startConnectionTest(parts: HttpParts) {

@@ -9,6 +9,7 @@ import { denyDeviceCode, findDeviceCode, type FoundDeviceCode } from '../provide
 import { spelledUserCode } from '../provider/user-code.ts';
 import type { Session } from '../sessions/session.ts';
 import { callName } from '../users/user.ts';
+import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
 import { brandOf } from './failures.ts';
 import { fieldsOf } from './login-routes.ts';
@@ -18,7 +19,6 @@ import {
   giveClaimCookie,
   openCode,
   requireOpen,
-  type Exchange,
   type OpenedCode,
 } from './opened-code.ts';
 import { renderDeviceApprovalPage } from './pages/device-approval-page.ts';

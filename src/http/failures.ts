@@ -12,6 +12,7 @@ import type { Database } from '../database/database.ts';
 import { findGatewayError, GatewayError, type FailureCode } from '../errors.ts';
 import { describeError, type Logger } from '../log.ts';
 import { transactionDigest, transactionForgettableAt } from '../login/login-transaction.ts';
+import type { Exchange } from './exchange.ts';
 import type { Cookies } from './cookies.ts';
 import { publicFailures } from './failure-texts.ts';
 import { renderFailurePage } from './pages/failure-page.ts';
@@ -43,7 +44,7 @@ interface ShownFailure {
 export async function respondWithFailure(
   parts: FailureParts,
   thrown: unknown,
-  exchange: { readonly request: Request; readonly response: Response },
+  exchange: Exchange,
   render?: (failure: ShownFailure) => string | undefined,
 ): Promise<void> {
   const { request, response } = exchange;

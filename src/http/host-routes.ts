@@ -23,6 +23,7 @@ import { isReachableFor, type Host } from '../hosts/host.ts';
 import { memoryKey, verifyCookie } from '../hosts/verify-cookie.ts';
 import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
 import { findLiveSession } from '../sessions/session-store.ts';
+import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
 import { askedHost } from './asked-host.ts';
 import { currentSession } from './browser-login.ts';
@@ -30,11 +31,6 @@ import { brandOf } from './failures.ts';
 import { renderHostSignOutPage, renderHostSignedOutPage } from './pages/host-sign-out-page.ts';
 import type { HttpParts } from './parts.ts';
 import { forwarded, isFromOurPages } from './request-facts.ts';
-
-interface Exchange {
-  readonly request: Request;
-  readonly response: Response;
-}
 
 /** Longer ones would not come through signing in: the request that they travel in has to fit into a URL. */
 const LONGEST_PATH = 1_200;

@@ -3,6 +3,7 @@ import type { Request, Response } from 'express';
 import { GatewayError } from '../errors.ts';
 import { acceptedReturnTo } from '../login/return-to.ts';
 import { routeEmail } from '../login/route-login.ts';
+import type { Exchange } from './exchange.ts';
 import { brandOf, respondWithFailure } from './failures.ts';
 import { addressProblems } from './failure-texts.ts';
 import { callName } from '../users/user.ts';
@@ -74,7 +75,7 @@ interface AddressStart extends Pick<BrowserStart, 'returnTo' | 'form' | 'isFromA
 
 async function start(
   parts: HttpParts,
-  exchange: { readonly request: Request; readonly response: Response },
+  exchange: Exchange,
   { fields, returnTo, form, isFromAnotherSite }: AddressStart,
 ): Promise<BrowserStarted> {
   try {

@@ -2,12 +2,12 @@
  * A user code in a browser's hands: looking it up, claiming it, and what a person reads where that fails. It must not know what
  * is decided about it.
  */
-import type { Request, Response } from 'express';
 import { GatewayError } from '../errors.ts';
 import { claimDigest, newClaimSecret } from '../provider/device-approval.ts';
 import { findDeviceCode, type DeviceClaim, type FoundDeviceCode } from '../provider/device-code-store.ts';
 import { canonicalUserCode, spelledUserCode, type UserCode } from '../provider/user-code.ts';
 import type { Session } from '../sessions/session.ts';
+import type { Exchange } from './exchange.ts';
 import { currentSession } from './browser-login.ts';
 import { brandOf, respondWithFailure } from './failures.ts';
 import { publicFailures, userCodeProblems } from './failure-texts.ts';
@@ -21,11 +21,6 @@ export const DEVICE_PATH = '/device';
 /** The link that a program shows, as a path. */
 export function devicePath(userCode: UserCode): string {
   return `${DEVICE_PATH}?user_code=${spelledUserCode(userCode)}`;
-}
-
-export interface Exchange {
-  readonly request: Request;
-  readonly response: Response;
 }
 
 /** A code that a browser came with, and who is signed in there. */

@@ -2,21 +2,17 @@
  * Sends people on whose organization lives in another region. Nothing of them stays here: no event, no cookie, no line of the log;
  * and no address goes into a URL. A form is posted again by the browser itself (307), so that what was typed passes in the body.
  */
-import type { Request, Response } from 'express';
+import type { Request } from 'express';
 import { isId } from '../connections/connection-store.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
 import { homeOfAddress, homeOfSlug, type Home } from '../login/find-home.ts';
 import { placeBoundHere, returnToForUrl } from '../login/return-to-elsewhere.ts';
 import { adoptedRequest } from '../provider/authorization-request.ts';
+import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
 import { currentSession } from './browser-login.ts';
 import type { HttpParts } from './parts.ts';
 import { wantsJson } from './request-facts.ts';
-
-interface Exchange {
-  readonly request: Request;
-  readonly response: Response;
-}
 
 /** Parameter that names the region which sent the person: who was sent once is not sent on. */
 const FROM_REGION = 'from_region';

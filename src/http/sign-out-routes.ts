@@ -6,6 +6,7 @@ import type { EndSessionRequest } from '../provider/provider-request.ts';
 import { endSession } from '../sessions/session-store.ts';
 import type { Session } from '../sessions/session.ts';
 import { callName } from '../users/user.ts';
+import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
 import { currentDigest, currentSession } from './browser-login.ts';
 import { brandOf } from './failures.ts';
@@ -13,11 +14,6 @@ import { fieldsOf } from './login-routes.ts';
 import { renderSignOutPage } from './pages/sign-out-page.ts';
 import type { HttpParts } from './parts.ts';
 import { wantsJson } from './request-facts.ts';
-
-interface Exchange {
-  readonly request: Request;
-  readonly response: Response;
-}
 
 const SIGNED_OUT = '/login?signed_out=1';
 /** Where providers send people back to. */

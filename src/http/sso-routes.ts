@@ -14,6 +14,7 @@ import { restartLogin } from '../login/restart-login.ts';
 import { routeOrganization } from '../login/route-login.ts';
 import { canonicalDomain, type DomainName } from '../organizations/domain-name.ts';
 import { canonicalEmail } from '../organizations/email-address.ts';
+import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
 import { currentDigest, finishInBrowser, openAttempts, rememberAttempt } from './browser-login.ts';
 import { returnToOf } from './login-routes.ts';
@@ -172,7 +173,7 @@ function callbackAttempts(
  */
 async function completeNewestUnspent(
   parts: HttpParts,
-  exchange: { readonly request: Request; readonly response: Response },
+  exchange: Exchange,
   { attempts, path }: { readonly attempts: readonly LoginTransaction[]; readonly path: string },
 ): Promise<void> {
   const connectionIds = [...new Set(attempts.map(({ connectionId }) => connectionId))];
@@ -233,7 +234,7 @@ function callbackDomain(request: Request): DomainName | undefined {
 
 async function complete(
   parts: HttpParts,
-  { request, response }: { readonly request: Request; readonly response: Response },
+  { request, response }: Exchange,
   back: Pick<Arrival, 'transaction' | 'isProved'> & {
     readonly path: string;
     /** Whether the callback may belong to an attempt of another connection. */

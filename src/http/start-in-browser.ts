@@ -1,20 +1,16 @@
 /** The start of a sign-in in a browser, once its ways are known: off to the provider, or first a question which one it is to be. */
 import { randomInt } from 'node:crypto';
-import type { Request, Response } from 'express';
+import type { Request } from 'express';
 import { connectionLabel } from '../connections/connection.ts';
 import { takeWay, type Ways } from '../login/route-login.ts';
 import { startLogin, type LoginStart } from '../login/start-login.ts';
+import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
 import { rememberAttempt } from './browser-login.ts';
 import { brandOf } from './failures.ts';
 import { renderChoicePage } from './pages/choice-page.ts';
 import type { HttpParts } from './parts.ts';
 import { isFromAnotherSite, wantsJson } from './request-facts.ts';
-
-interface Exchange {
-  readonly request: Request;
-  readonly response: Response;
-}
 
 export interface BrowserStart extends Omit<LoginStart, 'route'> {
   readonly ways: Ways;

@@ -16,13 +16,14 @@ import {
   USERS_OF_THE_ORGANIZATION,
   type RedirectConnection,
 } from '../connections/connection.ts';
-import { connectionKinds, isRedirectConnection } from '../connections/connection-kinds.ts';
+import { connectionKinds } from '../connections/connection-kinds.ts';
 import type { Callback } from '../connections/connector.ts';
 import type { AddressedIdentity, VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
 import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
 import { askAdmission } from './admission-store.ts';
+import { attemptedConnection } from './attempted-connection.ts';
 import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
 import { admissionFailure, admissionQuestion, openSession } from './open-session.ts';
@@ -101,12 +102,7 @@ async function requireSameConnection(
   parts: LoginParts,
   transaction: LoginTransaction,
 ): Promise<RedirectConnection> {
-  const entry = await parts.directory.byConnection(transaction.connectionId);
-  const connection = entry?.connections.find(({ id }) => id === transaction.connectionId);
-  if (connection?.organizationId !== transaction.organizationId || !isRedirectConnection(connection)) {
-    throw admissionFailure('connection_missing');
-  }
-  if (entry?.organization.region !== undefined) throw admissionFailure('organization_elsewhere');
+  const connection = await attemptedConnection(parts, transaction);
   if (!takesSignIns(connection)) throw admissionFailure('connection_disabled');
   if (connection.loginRevision > transaction.revision) throw admissionFailure('connection_changed');
   return connection;

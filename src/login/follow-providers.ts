@@ -4,6 +4,7 @@
  * many have signed in at keeps nobody else's waiting.
  */
 import { LRUCache } from 'lru-cache';
+import { lookRecurringly } from '../recurring-look.ts';
 import { takeDueSessions, type FollowedSession } from '../sessions/followed-session-store.ts';
 import { checkFollowedSession, type CheckedSession } from './check-followed-session.ts';
 import type { LoginParts } from './login-parts.ts';
@@ -28,10 +29,6 @@ export function followProviders(
   const closing = new AbortController();
   const told = new LRUCache<string, true>({ max: MOST_FAULTS, ttl: TELL_AGAIN_AFTER_MS });
   const checks = new Map<Promise<void>, string>();
-  let looking: Promise<void> | undefined;
-  let isAskedAgain = false;
-  /** Whether the database is away, which is said once. */
-  let isBlind = false;
   const start = (session: FollowedSession): void => {
     const check = checkFollowedSession({ ...parts, onFault, told, closing: closing.signal }, session)
       .catch((error: unknown) => {
@@ -39,7 +36,7 @@ export function followProviders(
       })
       .finally(() => {
         checks.delete(check);
-        look();
+        looking.again();
       });
     checks.set(check, session.connectionId);
   };
@@ -54,33 +51,11 @@ export function followProviders(
       for (const session of sessions) start(session);
     }
   };
-  const look = (): void => {
-    if (closing.signal.aborted) return;
-    if (looking !== undefined) {
-      isAskedAgain = true;
-      return;
-    }
-    looking = takeAll()
-      .then(() => {
-        isBlind = false;
-      })
-      .catch((error: unknown) => {
-        if (!isBlind) onFault(error);
-        isBlind = true;
-      })
-      .finally(() => {
-        looking = undefined;
-        if (!isAskedAgain) return;
-        isAskedAgain = false;
-        look();
-      });
-  };
-  const timer = setInterval(look, LOOK_EVERY_MS).unref();
+  const looking = lookRecurringly({ everyMs: LOOK_EVERY_MS, look: takeAll, onFault });
   return {
     async close() {
       closing.abort();
-      clearInterval(timer);
-      await looking;
+      await looking.stop();
       await Promise.all(checks.keys());
     },
   };

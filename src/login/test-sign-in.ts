@@ -16,13 +16,14 @@ import type { VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
 import { askAdmission } from './admission-store.ts';
+import { attemptedConnection } from './attempted-connection.ts';
 import { admissionRefusal, type Admission } from './admit-identity.ts';
 import type { Arrival } from './complete-login.ts';
 import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
 import type { TokenUseRow } from './finish-login-store.ts';
 import { useOfTransaction } from './login-transaction.ts';
-import { admissionFailure, admissionQuestion, usesOf } from './open-session.ts';
+import { admissionQuestion, usesOf } from './open-session.ts';
 
 export interface SignInTest {
   readonly passed: boolean;
@@ -54,12 +55,7 @@ export async function testSignIn(
   { transaction, callback, isProved }: Arrival,
   mayBeOthers: boolean,
 ): Promise<SignInTest> {
-  const entry = await parts.directory.byConnection(transaction.connectionId);
-  const connection = entry?.connections.find(({ id }) => id === transaction.connectionId);
-  if (connection?.organizationId !== transaction.organizationId || !isRedirectConnection(connection)) {
-    throw new GatewayError('connection_disabled', { reason: 'the connection was removed' });
-  }
-  if (entry?.organization.region !== undefined) throw admissionFailure('organization_elsewhere');
+  const connection = await attemptedConnection(parts, transaction);
   if (connection.loginRevision > transaction.revision) {
     throw new GatewayError('login_expired', { reason: 'the connection was changed after the test started' });
   }

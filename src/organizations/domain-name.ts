@@ -10,7 +10,7 @@ declare const canonical: unique symbol;
 export type DomainName = string & { readonly [canonical]: 'DomainName' };
 
 /** Longest name in octets, without the root's dot (RFC 1035 section 2.3.4, as text). */
-const LONGEST_NAME = 253;
+export const LONGEST_NAME = 253;
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const ASCII_ONLY = /^[\x21-\x7e]*$/;
 

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { Refusal } from '../errors.ts';
-import type { DomainName } from './domain-name.ts';
+import { LONGEST_NAME, type DomainName } from './domain-name.ts';
 
 export interface Domain {
   readonly name: DomainName;
@@ -40,9 +40,6 @@ export interface DomainTransfer {
 export function newChallenge(): string {
   return `gatehouse-domain-verification=${randomBytes(16).toString('hex')}`;
 }
-
-/** Longest name in octets, without the root's dot (RFC 1035 section 2.3.4, as text). */
-const LONGEST_NAME = 253;
 
 /**
  * The name of the TXT record that proves a domain.

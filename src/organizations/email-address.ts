@@ -22,6 +22,11 @@ export interface ParsedEmail {
   readonly domain: DomainName;
 }
 
+/** The domain of an address that is canonical already. */
+export function domainOf(address: EmailAddress): DomainName {
+  return address.slice(address.lastIndexOf('@') + 1) as DomainName;
+}
+
 /** The address and its domain in canonical form, or undefined if it is not an address that Gatehouse accepts. */
 export function canonicalEmail(text: unknown): ParsedEmail | undefined {
   if (typeof text !== 'string' || text.length > LONGEST_ADDRESS) return undefined;

@@ -1,6 +1,7 @@
 /**
  * Organizations in PostgreSQL. Every change is written together with its audit event.
  */
+import type { Knex } from 'knex';
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
@@ -28,6 +29,14 @@ export function organizationFromRow(row: OrganizationRow): Organization {
     enabled: row.disabled_at === null,
     createdAt: new Date(row.created_at),
   };
+}
+
+/**
+ * Holds an organization's row until the transaction is over, so that what has to be one decision of it is made by one at a time. People
+ * sign in meanwhile.
+ */
+export async function lockOrganization(db: Knex, id: string): Promise<void> {
+  await db('organizations').where({ id }).forNoKeyUpdate().select('id');
 }
 
 export interface NewOrganization {

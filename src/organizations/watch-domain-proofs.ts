@@ -2,6 +2,7 @@
  * Looks again and again whether DNS still proves the domains that it proved. Any node that is running takes those that are due, a few
  * at a time; no sign-in waits for that.
  */
+import { lookRecurringly } from '../recurring-look.ts';
 import { checkDomainProof, type CheckedProof, type ProofParts } from './check-domain-proof.ts';
 import type { DomainName } from './domain-name.ts';
 import { takeDueProofs } from './domain-proof-store.ts';
@@ -35,8 +36,6 @@ export function watchDomainProofs(parts: DomainWatchParts): DomainWatch {
   };
   const pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, intervalSeconds * 250));
   let isClosing = false;
-  let isBlind = false;
-  let looking: Promise<void> | undefined;
   const look = async () => {
     while (!isClosing) {
       const due = await takeDueProofs(parts.database, limits);
@@ -50,24 +49,11 @@ export function watchDomainProofs(parts: DomainWatchParts): DomainWatch {
       for (const check of checks) if (check.status === 'rejected') throw check.reason;
     }
   };
-  const timer = setInterval(() => {
-    looking ??= look()
-      .then(() => {
-        isBlind = false;
-      })
-      .catch((error: unknown) => {
-        if (!isBlind) onFault(error);
-        isBlind = true;
-      })
-      .finally(() => {
-        looking = undefined;
-      });
-  }, pauseMs).unref();
+  const looking = lookRecurringly({ everyMs: pauseMs, look, onFault });
   return {
-    async close() {
+    close() {
       isClosing = true;
-      clearInterval(timer);
-      await looking;
+      return looking.stop();
     },
   };
 }

@@ -4,7 +4,8 @@
  */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { expectRefusal } from '../tenants/refusal.ts';
-import { openCutoverScene, sessionOf, type CutoverScene } from './cutover-scene.ts';
+import { openCutoverScene, type CutoverScene } from './cutover-scene.ts';
+import { MovingOrganization } from './moving-organization.ts';
 
 const ELSEWHERE = {
   status: 403,
@@ -14,6 +15,7 @@ const ELSEWHERE = {
 
 let scene: CutoverScene;
 let organizations = 0;
+let company: MovingOrganization;
 let slug: string;
 let organizationId: string;
 let oldId: string;
@@ -23,42 +25,23 @@ beforeAll(async () => {
   scene = await openCutoverScene();
 });
 beforeEach(async () => {
-  slug = `bound-${(organizations += 1)}`;
-  const domains = [`a.${slug}.example`, `b.${slug}.example`];
-  const organization = await scene.gateway.addOrganization(slug, { domains });
-  organizationId = organization.id;
-  for (const name of ['ada', 'boss']) await scene.gateway.addUser(organization, at('a', name));
-  oldId = await scene.add(slug, scene.old);
-  newId = await scene.add(slug, scene.next);
+  const users = ['ada@a', 'boss@a'];
+  company = await MovingOrganization.add(scene, `bound-${(organizations += 1)}`, { users });
+  ({ slug, id: organizationId, oldId, newId } = company);
 });
 afterAll(() => scene.close());
 
-const at = (domain: string, name = 'ada') => `${name}@${domain}.${slug}.example`;
-const cutover = (command: string, ...args: readonly string[]) => scene.run('cutover', command, slug, ...args);
-const start = (...args: readonly string[]) => cutover('start', '--from', oldId, '--to', newId, ...args);
-
-async function comeBack(email: string, claims: object = {}) {
-  const visitor = scene.visitor();
-  const bend = { claims: (usual: object) => ({ ...usual, ...claims }) };
-  for (const provider of [scene.old, scene.next]) provider.bend = bend;
-  return { visitor, callback: await visitor.startAtOpenId(email) };
-}
-
-async function signIn(email: string, claims: object = {}) {
-  const { visitor, callback } = await comeBack(email, claims);
-  expect((await visitor.request(callback)).status).toBe(303);
-  return sessionOf(visitor);
-}
+const at = (domain: string, name?: string) => company.at(domain, name);
 
 async function expectElsewhere(email: string, claims: object): Promise<void> {
-  const { visitor, callback } = await comeBack(email, claims);
+  const { visitor, callback } = await company.comeBack(email, claims);
   const refused = { organizationId, ...ELSEWHERE };
   await expectRefusal(scene.gateway, visitor, () => visitor.request(callback), refused);
 }
 
 describe('a provider with a say for some people', () => {
   it('cannot take one whom it knew before along to an address of those', async () => {
-    await signIn(at('a'), { sub: 'ada' });
+    await company.signIn(at('a'), { sub: 'ada' });
     await scene.run('connection', 'route', newId, '--everybody', '--force');
     await scene.run('connection', 'route', oldId, '--domain', `b.${slug}.example`);
     await scene.run('connection', 'unroute', oldId, '--everybody');
@@ -74,28 +57,28 @@ describe('a provider with a say for some people', () => {
 
 describe('the new provider of a cut-over', () => {
   it('by a list has no say about whom the list does not name, be they known to nobody yet', async () => {
-    await start('--relink', 'list');
-    await cutover('include', at('a'));
+    await company.start('--relink', 'list');
+    await company.cutover('include', at('a'));
     await expectElsewhere(at('a'), { email: at('a', 'boss') });
-    expect((await signIn(at('a'))).connection.id).toBe(newId);
-    expect((await signIn(at('a', 'boss'))).connection.id).toBe(oldId);
+    expect((await company.signIn(at('a'))).connection.id).toBe(newId);
+    expect((await company.signIn(at('a', 'boss'))).connection.id).toBe(oldId);
   });
 
   it('has none about whom the operator keeps back, until the end', async () => {
-    await start();
-    await cutover('share', '100');
-    await cutover('exclude', at('a', 'boss'));
+    await company.start();
+    await company.cutover('share', '100');
+    await company.cutover('exclude', at('a', 'boss'));
     await expectElsewhere(at('a'), { email: at('a', 'boss') });
-    await cutover('finish');
-    expect((await signIn(at('a', 'boss'))).connection.id).toBe(newId);
+    await company.cutover('finish');
+    expect((await company.signIn(at('a', 'boss'))).connection.id).toBe(newId);
   });
 
   it('has none after a roll-back, once the sign-ins that were under way are over', async () => {
-    await start();
-    await cutover('share', '100');
-    const underWay = await comeBack(at('a'));
-    const late = await comeBack(at('a'), { email: at('a', 'boss') });
-    await cutover('rollback');
+    await company.start();
+    await company.cutover('share', '100');
+    const underWay = await company.comeBack(at('a'));
+    const late = await company.comeBack(at('a'), { email: at('a', 'boss') });
+    await company.cutover('rollback');
     expect((await underWay.visitor.request(underWay.callback)).status).toBe(303);
     await scene.gateway.sql(
       "UPDATE cutovers SET ended_at = ended_at - interval '11 minutes' WHERE organization_id = $1",
@@ -103,16 +86,16 @@ describe('the new provider of a cut-over', () => {
     );
     const refused = { organizationId, ...ELSEWHERE };
     await expectRefusal(scene.gateway, late.visitor, () => late.visitor.request(late.callback), refused);
-    expect((await signIn(at('a', 'boss'))).connection.id).toBe(oldId);
+    expect((await company.signIn(at('a', 'boss'))).connection.id).toBe(oldId);
   });
 });
 
 describe('an old connection that was disabled in an emergency', () => {
   it('stays disabled at the end, and does not come back by a roll-back', async () => {
-    await start();
-    await cutover('share', '100');
+    await company.start();
+    await company.cutover('share', '100');
     await scene.run('connection', 'disable', oldId);
-    await cutover('finish');
+    await company.cutover('finish');
     const shown = () => scene.cli.json<{ status: string }>(['connection', 'show', oldId]);
     expect(await shown()).toMatchObject({ status: 'disabled' });
     await scene.cli.refused(['cutover', 'rollback', slug], /is disabled\. Enable it first/);

@@ -18,17 +18,11 @@ beforeEach(async () => {
 afterAll(() => scene.close());
 
 describe('a cut-over', () => {
-  const start = (...args: readonly string[]) =>
-    scene.run(
-      'cutover',
-      'start',
-      company.slug,
-      '--from',
-      company.idOf('alpha'),
-      '--to',
-      company.idOf('beta'),
-      ...args,
-    );
+  const startCommand = () => {
+    const sides = ['--from', company.idOf('alpha'), '--to', company.idOf('beta')];
+    return ['cutover', 'start', company.slug, ...sides];
+  };
+  const start = (...args: readonly string[]) => scene.run(...startCommand(), ...args);
   const lotOf = (visitor: Visitor) => visitor.cookies.get('gatehouse-lot');
 
   it('has a browser without an address draw a lot once, and trusts no lot that it would not have given', async () => {
@@ -95,17 +89,8 @@ describe('a cut-over', () => {
   it('is refused where people would choose between its two, before and while it runs', async () => {
     const { cli } = scene;
     await company.route('beta', '--everybody');
-    const args = [
-      'cutover',
-      'start',
-      company.slug,
-      '--from',
-      company.idOf('alpha'),
-      '--to',
-      company.idOf('beta'),
-    ];
     await cli.refused(
-      args,
+      startCommand(),
       new RegExp(`both are for everybody.*unroute ${company.idOf('beta')} --everybody`),
     );
     await company.unroute('beta', '--everybody');

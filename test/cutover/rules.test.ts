@@ -7,6 +7,7 @@ import { startEvilProvider, type EvilProvider } from '../attacks/evil-provider.t
 import { expectRefusal, type Refused } from '../tenants/refusal.ts';
 import { customJwt } from '../tenants/visitor.ts';
 import { keys, openCutoverScene, sessionOf, type CutoverScene } from './cutover-scene.ts';
+import { MovingOrganization } from './moving-organization.ts';
 
 const DENIED = { status: 403, code: 'email_not_allowed' } as const;
 const ELSEWHERE = { ...DENIED, reason: /^people of this address are signed in by another connection/ };
@@ -17,6 +18,7 @@ const TAKEN = { ...DENIED, reason: /another user has it/ };
 let scene: CutoverScene;
 let third: EvilProvider;
 let organizations = 0;
+let company: MovingOrganization;
 let slug: string;
 let organizationId: string;
 let oldId: string;
@@ -27,36 +29,20 @@ beforeAll(async () => {
   third = await startEvilProvider();
 });
 beforeEach(async () => {
-  slug = `org-${(organizations += 1)}`;
-  const domains = [`a.${slug}.example`, `b.${slug}.example`];
-  const organization = await scene.gateway.addOrganization(slug, { domains });
-  organizationId = organization.id;
-  for (const email of [at('a'), at('a', 'alan'), at('b')]) await scene.gateway.addUser(organization, email);
-  oldId = await scene.add(slug, scene.old);
-  newId = await scene.add(slug, scene.next);
+  const users = ['ada@a', 'alan@a', 'ada@b'];
+  company = await MovingOrganization.add(scene, `org-${(organizations += 1)}`, { users, others: [third] });
+  ({ slug, id: organizationId, oldId, newId } = company);
 });
 afterAll(async () => {
   await third.close();
   await scene.close();
 });
 
-const at = (domain: string, name = 'ada') => `${name}@${domain}.${slug}.example`;
-const cutover = (command: string, ...args: readonly string[]) => scene.run('cutover', command, slug, ...args);
-const start = (...args: readonly string[]) => cutover('start', '--from', oldId, '--to', newId, ...args);
-
-/** Whatever provider the person is sent to says this of them. */
-async function comeBack(email: string, claims: object = {}, visitor = scene.visitor()) {
-  const bend = { claims: (usual: object) => ({ ...usual, ...claims }) };
-  for (const provider of [scene.old, scene.next, third]) provider.bend = bend;
-  return { visitor, callback: await visitor.startAtOpenId(email) };
-}
-
-async function signIn(email: string, claims: object = {}) {
-  const { visitor, callback } = await comeBack(email, claims);
-  const answer = await visitor.request(callback);
-  expect({ email, status: answer.status, body: answer.body }).toEqual({ email, status: 303, body: '' });
-  return sessionOf(visitor);
-}
+const at = (domain: string, name?: string) => company.at(domain, name);
+const cutover = (command: string, ...args: readonly string[]) => company.cutover(command, ...args);
+const start = (...args: readonly string[]) => company.start(...args);
+const comeBack = (email: string, claims?: object) => company.comeBack(email, claims);
+const signIn = (email: string, claims?: object) => company.signIn(email, claims);
 
 async function expectRefused(email: string, claims: object, refused: Refused): Promise<void> {
   const { visitor, callback } = await comeBack(email, claims);
