@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 
-const OPENED_IN_ADVANCE_MS = 1_000;
+const OPENED_IN_ADVANCE_MS = 5_000;
 
 const connectedAt = new WeakMap<Socket, number>();
 const arrivedAt = new WeakMap<IncomingMessage, number>();
@@ -15,10 +15,10 @@ export function noteConnection(socket: Socket): void {
 }
 
 export function noteRequest(request: IncomingMessage): void {
-  const connected = connectedAt.get(request.socket);
-  if (connected === undefined) return;
+  const now = performance.now();
+  const connected = connectedAt.get(request.socket) ?? now;
   connectedAt.delete(request.socket);
-  if (performance.now() - connected < OPENED_IN_ADVANCE_MS) arrivedAt.set(request, connected);
+  arrivedAt.set(request, now - connected < OPENED_IN_ADVANCE_MS ? connected : now);
 }
 
 /** Milliseconds on the process's monotonic clock. */
