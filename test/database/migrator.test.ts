@@ -69,7 +69,7 @@ describe('migrate', () => {
 
   it('X-20 lets one of six nodes work and the others wait; all are well', async () => {
     const databases = await Promise.all([1, 2, 3, 4, 5, 6].map(open));
-    const applied = await Promise.all(databases.map(migrate));
+    const applied = await Promise.all(databases.map((database) => migrate(database)));
     expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
     for (const database of databases) expect(await pendingMigrations(database)).toEqual([]);
     expect(await tables()).toEqual(expect.arrayContaining(TABLES));
