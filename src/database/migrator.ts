@@ -88,7 +88,7 @@ export async function migrate(database: Database, options: MigrateOptions = {}):
     try {
       await takeLock(own);
       // A row that a killed migration left: under the advisory lock nobody else can be migrating.
-      await db.migrate.forceFreeMigrationsLock(settings);
+      await whileLocked(() => db.migrate.forceFreeMigrationsLock(settings));
       return await applyAll(db, settings, onProgress);
     } finally {
       await own.end();
