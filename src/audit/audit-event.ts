@@ -28,6 +28,7 @@ export type AuditAction =
   | 'application.signed_out'
   | 'application.token_reused'
   | 'application.logout_notice_failed'
+  | 'gateway.restored'
   | 'signing_key.added'
   | 'host.added'
   | 'host.removed'
