@@ -12,11 +12,6 @@ import {
   endReplayedGrant,
   findGrant,
   findGrantToken,
-  insertCodeWithGrant,
-  issueTokens,
-  openGrantWithTokens,
-  redeemToken,
-  repeatRefresh,
   revokeGrant,
   type FoundGrantToken,
   type GrantTokenKind,
@@ -25,6 +20,13 @@ import { useClientAssertion } from './client-assertion-store.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { deviceCodeRoom } from './device-code-room.ts';
 import { grantPayload } from './grant-payload.ts';
+import {
+  insertCodeWithGrant,
+  issueTokens,
+  openGrantWithTokens,
+  redeemToken,
+  repeatRefresh,
+} from './issue-store.ts';
 import { requestState, type RequestState } from './request-state.ts';
 
 /** How long the same successor is given to who repeats a refresh: two tabs, a lost answer, a retry. */
