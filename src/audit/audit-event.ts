@@ -29,6 +29,7 @@ export type AuditAction =
   | 'application.token_reused'
   | 'application.logout_notice_failed'
   | 'signing_key.added'
+  | 'signing_key.revoked'
   | 'host.added'
   | 'host.removed'
   | 'host.signed_in'
