@@ -30,6 +30,7 @@ export type AuditAction =
   | 'application.logout_notice_failed'
   | 'gateway.restored'
   | 'signing_key.added'
+  | 'signing_key.revoked'
   | 'host.added'
   | 'host.removed'
   | 'host.signed_in'

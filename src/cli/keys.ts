@@ -1,7 +1,12 @@
 /** `keys`: what signs the tokens of applications. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { parseDuration } from '../duration.ts';
-import { listSigningKeys, rotateSigningKeys, type StoredSigningKey } from '../provider/signing-key-store.ts';
+import {
+  listSigningKeys,
+  revokeSigningKeys,
+  rotateSigningKeys,
+  type StoredSigningKey,
+} from '../provider/signing-key-store.ts';
 import { SIGNED_TTL_SECONDS } from '../provider/signing-key.ts';
 import { openSecretBox } from '../secret-box.ts';
 import { confirm, print, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
@@ -43,6 +48,19 @@ export function signingKeyCommands(program: Command, terminal: Terminal): void {
           keptSeconds: context.config.sessionTtlSeconds + SIGNED_TTL_SECONDS,
           actor: context.actor,
         });
+        await printKeys(context);
+      }),
+    );
+  keys
+    .command('revoke')
+    .argument('<id...>', 'keys that were stolen, and no longer sign (keys rotate --after 0s)')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .description('publish keys no longer: nothing that they signed counts any more')
+    .action((ids: string[], options: { yes?: boolean; json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        await confirm(context, options, 'Whatever these keys signed is refused from now on.');
+        await revokeSigningKeys(context.database, ids, context.actor);
         await printKeys(context);
       }),
     );
