@@ -29,6 +29,8 @@ export type AuditAction =
   | 'application.token_reused'
   | 'application.logout_notice_failed'
   | 'signing_key.added'
+  | 'secrets.reencrypted'
+  | 'audit.resealed'
   | 'host.added'
   | 'host.removed'
   | 'host.signed_in'
