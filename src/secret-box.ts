@@ -91,6 +91,10 @@ export class SecretBox {
     return this.#currentKeyId;
   }
 
+  get keyCount(): number {
+    return this.#keys.size;
+  }
+
   /** Whether one of our keys is called so. */
   hasKey(id: string): boolean {
     return this.#keys.has(id);

@@ -44,6 +44,21 @@ export async function isSealingDue(database: Database): Promise<boolean> {
   return rows[0]?.due ?? false;
 }
 
+const MOST_OVERDUE = 1_000;
+
+/** How many events are older than a minute and not sealed; at most a thousand. */
+export async function countOverdue(database: Database): Promise<number> {
+  const { rows } = await database.run((db) =>
+    db.raw<{ rows: { count: string }[] }>(
+      `SELECT count(*) AS count FROM (
+         SELECT ${UNSEALED.replaceAll('CAST(:after AS bigint)', '(SELECT through FROM audit_sealing)')}
+           AND e.at < now() - interval '1 minute' LIMIT ${MOST_OVERDUE}
+       ) AS overdue`,
+    ),
+  );
+  return Number(rows[0]?.count ?? 0);
+}
+
 export interface SealedBatch {
   /** Id of the last event. */
   readonly lastId: string;

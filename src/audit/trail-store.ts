@@ -137,11 +137,17 @@ export interface UnsealedPage {
   readonly unsealed: readonly { readonly eventId: string; readonly chain: string }[];
 }
 
+interface UnsealedRow {
+  readonly last: string | null;
+  readonly seen: string;
+  readonly id: string | null;
+  readonly chain: string;
+}
+
 async function* unsealedPages(db: Knex, chain: string | undefined): AsyncGenerator<UnsealedPage> {
   let after: string | null = '0';
   for (;;) {
-    type Row = { last: string | null; seen: string; id: string | null; chain: string };
-    const { rows }: { rows: Row[] } = await db.raw<{ rows: Row[] }>(
+    const { rows }: { readonly rows: readonly UnsealedRow[] } = await db.raw<{ rows: UnsealedRow[] }>(
       `WITH page AS MATERIALIZED (
          SELECT id, at, coalesce(organization_id, CAST(:none AS uuid)) AS chain FROM audit_events
          WHERE id > CAST(:after AS bigint) ${chainCondition(chain)} ORDER BY id LIMIT ${LONG_PAGE}
@@ -182,9 +188,7 @@ async function digestsAt(db: Knex, places: readonly Place[]): Promise<readonly (
 }
 
 async function countSeals(db: Knex): Promise<number> {
-  const row = await db('audit_seals')
-    .max<{ readonly last: string | null } | undefined>('number as last')
-    .first();
+  const [row] = await db('audit_seals').max<{ readonly last: string | null }[]>('number as last');
   return Number(row?.last ?? 0);
 }
 
