@@ -11,7 +11,7 @@ import { parseJsonObject } from '../strict-json.ts';
 export const CHAIN_OF_NONE = '00000000-0000-0000-0000-000000000000';
 
 /** What position 1 follows: 32 zero bytes. */
-export const BEFORE_THE_FIRST = Buffer.alloc(32);
+const BEFORE_THE_FIRST = Buffer.alloc(32);
 
 /**
  * An event as it is chained: what is known of it, without what is not. `at` has microseconds (RFC 3339, UTC), the id is decimal. A member that

@@ -113,7 +113,7 @@ async function trailHead(db: Knex): Promise<string | null> {
   return row?.sealed ?? null;
 }
 
-export interface NumberedDigest {
+interface NumberedDigest {
   readonly number: number;
   readonly digest: Buffer;
 }
@@ -132,7 +132,7 @@ async function* trailPages(db: Knex): AsyncGenerator<readonly NumberedDigest[]> 
   }
 }
 
-export interface UnsealedPage {
+interface UnsealedPage {
   readonly seen: number;
   readonly unsealed: readonly { readonly eventId: string; readonly chain: string }[];
 }

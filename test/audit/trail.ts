@@ -17,7 +17,7 @@ export interface Line {
   readonly [member: string]: unknown;
 }
 
-export interface Fault {
+interface Fault {
   readonly chain: string;
   readonly organization: string | null;
   readonly position: number | null;
