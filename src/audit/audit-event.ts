@@ -31,6 +31,8 @@ export type AuditAction =
   | 'gateway.restored'
   | 'signing_key.added'
   | 'signing_key.revoked'
+  | 'secrets.reencrypted'
+  | 'audit.resealed'
   | 'host.added'
   | 'host.removed'
   | 'host.signed_in'

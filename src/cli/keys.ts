@@ -1,4 +1,4 @@
-/** `keys`: what signs the tokens of applications. */
+/** `keys`: what signs the tokens of applications, and what encrypts. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { parseDuration } from '../duration.ts';
 import {
@@ -9,6 +9,7 @@ import {
 } from '../provider/signing-key-store.ts';
 import { SIGNED_TTL_SECONDS } from '../provider/signing-key.ts';
 import { openSecretBox } from '../secret-box.ts';
+import { reencryptCommand } from './keys-reencrypt.ts';
 import { confirm, print, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 const LONGEST_PUBLISHED_SECONDS = 365 * 86_400;
@@ -23,7 +24,9 @@ const asDocument = (key: StoredSigningKey) => ({
 });
 
 export function signingKeyCommands(program: Command, terminal: Terminal): void {
-  const keys = program.command('keys').description('signing keys: what signs the tokens of applications');
+  const keys = program
+    .command('keys')
+    .description('signing keys: what signs the tokens of applications; and encryption with SECRET_KEY');
   keys
     .command('list')
     .option('--json', 'print JSON')
@@ -33,6 +36,7 @@ export function signingKeyCommands(program: Command, terminal: Terminal): void {
         await printKeys(context);
       }),
     );
+  reencryptCommand(keys, terminal);
   keys
     .command('rotate')
     .option('--after <duration>', 'how long the new keys are published before they sign', seconds, 600)

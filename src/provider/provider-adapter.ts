@@ -99,7 +99,8 @@ function guarded(room: Partial<Adapter>): Adapter {
   return Object.fromEntries(methods) as unknown as Adapter;
 }
 
-function oauthFailure(error: unknown): unknown {
+/** What the library is told of a fault of ours, so that the answer says as much as it may. */
+export function oauthFailure(error: unknown): unknown {
   if (findGatewayError(error)?.code === 'temporarily_unavailable') {
     const failure = new errors.TemporarilyUnavailable('try again in a moment', { cause: error });
     return Object.assign(failure, { status: 503, statusCode: 503 });

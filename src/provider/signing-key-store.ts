@@ -73,14 +73,15 @@ export async function nextKeyChangeMs(database: Database): Promise<number | unde
   return rows[0]?.ms ?? undefined;
 }
 
-const placeOf = (kid: string) => `signing-key/${kid}`;
+/** The place of a key in the secret box. */
+export const signingKeyPlace = (kid: string) => `signing-key/${kid}`;
 
 /** The key with its private members; undefined if no key that we have opens it. */
 export function openSigningKey(
   secrets: SecretBox,
   { kid, algorithm, sealedJwk }: Pick<StoredSigningKey, 'kid' | 'algorithm' | 'sealedJwk'>,
 ): SigningKey | undefined {
-  const text = secrets.open('signing-key', placeOf(kid), sealedJwk);
+  const text = secrets.open('signing-key', signingKeyPlace(kid), sealedJwk);
   return text === undefined ? undefined : { kid, algorithm, jwk: JSON.parse(text) as JWK };
 }
 
@@ -174,7 +175,7 @@ async function insertKey(db: Knex, secrets: SecretBox, key: SigningKey, afterSec
   await db('signing_keys').insert({
     kid: key.kid,
     algorithm: key.algorithm,
-    sealed_jwk: secrets.seal('signing-key', placeOf(key.kid), JSON.stringify(key.jwk)),
+    sealed_jwk: secrets.seal('signing-key', signingKeyPlace(key.kid), JSON.stringify(key.jwk)),
     activates_at: db.raw('now() + make_interval(secs => ?)', [afterSeconds]),
   });
 }
