@@ -174,10 +174,8 @@ describe('behind a proxy, too many tries', () => {
   });
 
   it('D-04 for addresses that nobody knows are refused whoever asks, and known ones go on', async () => {
-    const addresses = Array.from(
-      { length: UNKNOWN + 20 },
-      (_, index) => `2001:db8:1:${index.toString(16)}::1`,
-    );
+    // Each of another site, too.
+    const addresses = Array.from({ length: UNKNOWN + 20 }, (_, index) => `2001:db9:${index.toString(16)}::1`);
     const answers = await attempts(gateway, addresses, { head: ASK, body: UNKNOWN_ADDRESS });
     // They are under way together, so which of them come too late is not said by their order.
     const tooMany = answers.filter(({ status }) => status === 429);
