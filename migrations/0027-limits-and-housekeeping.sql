@@ -21,7 +21,6 @@ CREATE TABLE housekeeping (
   next_round_at  timestamptz NOT NULL
 );
 INSERT INTO housekeeping (next_round_at) VALUES (now());
-CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 
 -- A session that ran out by itself long ago is no news when its row goes: whatever it gave ended with it then.
 CREATE OR REPLACE FUNCTION note_session_end() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -35,3 +34,6 @@ BEGIN
   RETURN OLD;
 END
 $$;
+
+-- Last, as it holds up whoever writes sessions until it is done.
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);

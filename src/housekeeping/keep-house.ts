@@ -36,17 +36,24 @@ export interface Housekeeping {
 
 export interface HousekeepingParts {
   readonly database: Database;
+  /** How often it is asked whose turn it is. */
+  readonly everyMs?: number;
   /** Hears of each round of this node that removed something. */
   readonly onRound: (removed: Removed) => void;
   /** Hears once of a time in which something cannot be removed. */
   readonly onFault: (error: unknown) => void;
 }
 
-export function keepHouse({ database, onRound, onFault }: HousekeepingParts): Housekeeping {
+export function keepHouse({
+  database,
+  everyMs = LOOK_EVERY_MS,
+  onRound,
+  onFault,
+}: HousekeepingParts): Housekeeping {
   const closing = new AbortController();
   const total = nothing();
   const looking = lookRecurringly({
-    everyMs: LOOK_EVERY_MS,
+    everyMs,
     look: async () => {
       if (!(await takeRound(database))) return;
       const { removed, faults } = await makeRound(database, closing.signal);
