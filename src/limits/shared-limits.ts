@@ -58,7 +58,7 @@ export function sharedLimits({ database, feed, onFault }: SharedLimitsParts): Sh
   };
   const catchUp = async () => {
     const keys = [...reached];
-    const hasMissed = mayHaveMissed;
+    const hasMissed = mayHaveMissed || keys.length > MOST_AT_ONCE;
     if (keys.length === 0 && !hasMissed) return;
     reached.clear();
     mayHaveMissed = false;
