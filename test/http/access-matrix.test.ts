@@ -1,5 +1,5 @@
 /**
- * A-04, R-14 and W-11: who may use which route, asked of every route that there is. A route that the app has and this table has not
+ * A-04, R-14, W-04 and W-11: who may use which route, asked of every route that there is. A route that the app has and this table has not
  * fails, and so does an endpoint that discovery names.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
@@ -140,22 +140,25 @@ describe('who may use what', () => {
     expect(endpoints.filter((path) => !known.includes(path))).toEqual([]);
   });
 
-  it.each(ROUTES)('A-04 R-14 W-11 %s', async (route, anonymous, otherSession, fromAnotherSite, bearer) => {
-    const cookies = await strangersCookies();
-    const statuses: number[] = [];
-    for (const headers of [
-      FROM_OUR_PAGE,
-      { ...cookies, ...FROM_OUR_PAGE },
-      { ...cookies, ...FROM_OUR_PAGE, 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
-      { authorization: `Bearer ${token}`, ...FROM_OUR_PAGE },
-    ]) {
-      const answer = await ask(route, headers);
-      statuses.push(answer.status);
-      expectUncacheable(route, answer);
-      expectWithoutScript(answer);
-    }
-    expect(statuses).toEqual([anonymous, otherSession, fromAnotherSite, bearer]);
-  });
+  it.each(ROUTES)(
+    'A-04 R-14 W-04 W-11 %s',
+    async (route, anonymous, otherSession, fromAnotherSite, bearer) => {
+      const cookies = await strangersCookies();
+      const statuses: number[] = [];
+      for (const headers of [
+        FROM_OUR_PAGE,
+        { ...cookies, ...FROM_OUR_PAGE },
+        { ...cookies, ...FROM_OUR_PAGE, 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
+        { authorization: `Bearer ${token}`, ...FROM_OUR_PAGE },
+      ]) {
+        const answer = await ask(route, headers);
+        statuses.push(answer.status);
+        expectUncacheable(route, answer);
+        expectQuietPage(answer);
+      }
+      expect(statuses).toEqual([anonymous, otherSession, fromAnotherSite, bearer]);
+    },
+  );
 });
 
 /** What is the same for everybody may be kept: the keys. */
@@ -167,9 +170,11 @@ function expectUncacheable(route: string, { headers }: Answer): void {
   expect(headers['cache-control']).toBe('no-store');
 }
 
-/** Nothing in a page can read its address, or lead anywhere that the server did not decide on. */
-function expectWithoutScript({ headers, body }: Answer): void {
+/** Nothing in a page can read its address, or lead anywhere that the server did not decide on; and nobody frames it. */
+function expectQuietPage({ headers, body }: Answer): void {
   if (headers['content-type']?.startsWith('text/html') !== true) return;
+  expect(headers['content-security-policy']).toContain("frame-ancestors 'none'");
+  expect(headers['x-frame-options']).toBe('DENY');
   expect(body).not.toMatch(/<script|\son\w+\s*=|javascript:|http-equiv="?refresh/i);
   expect(headers['content-security-policy']).toContain("default-src 'none'");
   // That one alone allows none.
