@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createApp } from '../../src/http/app.ts';
 import type { AppParts } from '../../src/http/parts.ts';
 import { send, type Answer } from '../attacks/refusal.ts';
-import { App, SECRET, startStage, type Stage } from '../applications/stage.ts';
+import { SECRET, startStage, type App, type Stage } from '../applications/stage.ts';
 import { FROM_OUR_PAGE, Visitor, type Company } from './visitor.ts';
 
 /** Statuses for: nobody; somebody else's session; the same with the form of another site; an access token in place of a cookie. */
@@ -140,25 +140,22 @@ describe('who may use what', () => {
     expect(endpoints.filter((path) => !known.includes(path))).toEqual([]);
   });
 
-  it.each(ROUTES)(
-    'A-04 R-14 W-04 W-11 %s',
-    async (route, anonymous, otherSession, fromAnotherSite, bearer) => {
-      const cookies = await strangersCookies();
-      const statuses: number[] = [];
-      for (const headers of [
-        FROM_OUR_PAGE,
-        { ...cookies, ...FROM_OUR_PAGE },
-        { ...cookies, ...FROM_OUR_PAGE, 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
-        { authorization: `Bearer ${token}`, ...FROM_OUR_PAGE },
-      ]) {
-        const answer = await ask(route, headers);
-        statuses.push(answer.status);
-        expectUncacheable(route, answer);
-        expectQuietPage(answer);
-      }
-      expect(statuses).toEqual([anonymous, otherSession, fromAnotherSite, bearer]);
-    },
-  );
+  it.each(ROUTES)('A-04 R-14 W-04 W-11 %s', async (route, ...expected) => {
+    const cookies = await strangersCookies();
+    const statuses: number[] = [];
+    for (const headers of [
+      FROM_OUR_PAGE,
+      { ...cookies, ...FROM_OUR_PAGE },
+      { ...cookies, ...FROM_OUR_PAGE, 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' },
+      { authorization: `Bearer ${token}`, ...FROM_OUR_PAGE },
+    ]) {
+      const answer = await ask(route, headers);
+      statuses.push(answer.status);
+      expectUncacheable(route, answer);
+      expectQuietPage(answer);
+    }
+    expect(statuses).toEqual(expected);
+  });
 });
 
 /** What is the same for everybody may be kept: the keys. */

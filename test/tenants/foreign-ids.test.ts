@@ -1,7 +1,7 @@
 /** T-13: the id of what belongs to another organization is worth as much as one that nobody has, and is answered alike. */
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import { CommandLine } from '../cli/command-line.ts';
+import type { CommandLine } from '../cli/command-line.ts';
 import { addCompany, FROM_OUR_PAGE, Visitor, type Company } from '../http/visitor.ts';
 import {
   OPAQUE_TYPE,

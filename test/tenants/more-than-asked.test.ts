@@ -97,7 +97,10 @@ describe('what a request says beyond what is asked', () => {
       method: 'POST',
       headers: { 'content-type': 'application/x-www-form-urlencoded' },
       body: new URLSearchParams(
-        Object.entries(body).map(([key, value]): [string, string] => [key, String(value)]),
+        Object.entries(body).map(([key, value]): [string, string] => [
+          key,
+          typeof value === 'string' ? value : JSON.stringify(value),
+        ]),
       ).toString(),
     });
     for (const answer of [json, form]) {
