@@ -38,7 +38,9 @@ function hostOf(domain: string): string | undefined {
 
 /** A to Z folded by their numbers, and nothing else. */
 const folded = (text: string) =>
-  [...text].map((c) => (c >= 'A' && c <= 'Z' ? String.fromCharCode(c.charCodeAt(0) + 32) : c)).join('');
+  Array.from(text, (character) =>
+    character >= 'A' && character <= 'Z' ? String.fromCharCode(character.charCodeAt(0) + 32) : character,
+  ).join('');
 
 /** Whom an address names, found without the product. */
 function personOf(text: string): string {
@@ -114,9 +116,19 @@ describe('addresses', () => {
   });
 });
 
-const DOMAINS = ['acme.example', 'b\u00fccher.example', 'xn--bcher-kva.example', 'a-b--c.example', '3com.example'];
+const DOMAINS = [
+  'acme.example',
+  'b\u00fccher.example',
+  'xn--bcher-kva.example',
+  'a-b--c.example',
+  '3com.example',
+];
 const domain = fc
-  .oneof(fc.constantFrom(...DOMAINS), fc.domain(), hostileText(8).map((text) => `${text}.example`))
+  .oneof(
+    fc.constantFrom(...DOMAINS),
+    fc.domain(),
+    hostileText(8).map((text) => `${text}.example`),
+  )
   .chain((text) => respelled(text));
 
 describe('domains', () => {
@@ -151,10 +163,13 @@ describe('domains', () => {
   it('D-06 a URL of it is never an IP address', () => {
     fc.assert(
       fc.property(
-        fc.array(fc.oneof(fc.nat({ max: 300 }).map(String), fc.constantFrom('0x7f', '0x', '010', '1e2', 'a')), {
-          minLength: 1,
-          maxLength: 5,
-        }),
+        fc.array(
+          fc.oneof(fc.nat({ max: 300 }).map(String), fc.constantFrom('0x7f', '0x', '010', '1e2', 'a')),
+          {
+            minLength: 1,
+            maxLength: 5,
+          },
+        ),
         (labels) => {
           const name = canonicalDomain(labels.join('.'));
           if (name !== undefined) expect(hostOf(name)).toBe(name);
@@ -169,11 +184,19 @@ describe('domains', () => {
 describe('names of organizations and hosts', () => {
   it('a slug is one DNS label, which stands in a URL as it is', () => {
     fc.assert(
-      fc.property(fc.oneof(hostileText(10), fc.domain().chain((text) => respelled(text))), (text) => {
-        if (!isSlug(text)) return;
-        expect(encodeURIComponent(text)).toBe(text);
-        expect(canonicalDomain(`${text}.example`)).toBe(`${text}.example` as DomainName);
-      }),
+      fc.property(
+        fc.oneof(
+          hostileText(10),
+          fc.domain().chain((text) => respelled(text)),
+        ),
+        (text) => {
+          if (!isSlug(text)) return;
+          expect(encodeURIComponent(text)).toBe(text);
+          // One that looks like an A-label and is none is a slug, and no label of a domain.
+          if (!text.startsWith('xn--'))
+            expect(canonicalDomain(`${text}.example`)).toBe(`${text}.example` as DomainName);
+        },
+      ),
       RUNS,
     );
   });
@@ -205,9 +228,15 @@ describe('time', () => {
 
   it.each(readers)('D-08 grows in proportion to the text: %s', (_, read) => {
     fc.assert(
-      fc.property(fc.constantFrom('', 'a@', 'a', 'a.'), fc.array(piece, { minLength: 1, maxLength: 3 }), (head, parts) => {
-        expect(timeGrowth(read, repeated(parts.join(''), head, '@acme.example'))).toBeLessThan(LINEAR_GROWTH);
-      }),
+      fc.property(
+        fc.constantFrom('', 'a@', 'a', 'a.'),
+        fc.array(piece, { minLength: 1, maxLength: 3 }),
+        (head, parts) => {
+          expect(timeGrowth(read, repeated(parts.join(''), head, '@acme.example'))).toBeLessThan(
+            LINEAR_GROWTH,
+          );
+        },
+      ),
       { numRuns: 30 },
     );
   });
