@@ -9,7 +9,14 @@ import { createInterface } from 'node:readline';
 /** What the whole run has by far more of. */
 const LEAST = { logs: 40, lines: 2_000, secrets: 2_000 };
 const NEEDED_KINDS = [
-  ...['SECRET_KEY', 'authorization header', 'cookie', 'named by a test', 'private key', 'JSON member access_token'],
+  ...[
+    'SECRET_KEY',
+    'authorization header',
+    'cookie',
+    'named by a test',
+    'private key',
+    'JSON member access_token',
+  ],
   ...['JSON member refresh_token', 'query parameter code', 'query parameter state', 'query parameter token'],
 ];
 /** Every secret is longer; texts are looked up by so many characters at each place of a line. */
@@ -18,7 +25,7 @@ const WINDOW = 12;
 const ENOUGH = 40;
 /** What is secret by its looks, whoever made it. */
 const LOOKS = [
-  ['a JWT', /eyJ[\w-]{8,}/],
+  ['a JWT', /(?<![\w-])eyJ[\w-]{8,}/],
   ['a private key', /-----BEGIN [A-Z ]*PRIVATE KEY/],
   ['a private JWK', /\\?"d\\?":\s*\\?"[\w-]{20,}/],
 ];
@@ -98,7 +105,8 @@ async function readLogs(folder, secrets) {
     for await (const line of linesOf(file)) {
       number += 1;
       const { found, kinds } = findIn(line, secrets);
-      if (kinds.length > 0) hits.push(`${file}:${number}: ${kinds.join(', ')}: ${withoutSecrets(line, found)}`);
+      if (kinds.length > 0)
+        hits.push(`${file}:${number}: ${kinds.join(', ')}: ${withoutSecrets(line, found)}`);
     }
     lines += number;
   }
@@ -115,7 +123,9 @@ function whatIsMissing(counts, { kinds }) {
 
 async function main([folder, ...rest]) {
   if (folder === undefined || rest.length > 0 || folder.startsWith('-')) {
-    console.error('Usage: node scripts/check-logs.js <folder that GATEHOUSE_TEST_RECORD named during npm test>');
+    console.error(
+      'Usage: node scripts/check-logs.js <folder that GATEHOUSE_TEST_RECORD named during npm test>',
+    );
     return 2;
   }
   const secrets = await readSecrets(folder);
@@ -131,7 +141,8 @@ async function main([folder, ...rest]) {
     console.error(`Hardly anything was recorded, so this shows nothing: ${missing.join('; ')}.`);
     console.error('Record a whole run: GATEHOUSE_TEST_RECORD=<an empty folder> npm test');
   }
-  if (hits.length > 0) console.error(`${hits.length} lines of logs hold what must not be in them. Log its kind instead of it.`);
+  if (hits.length > 0)
+    console.error(`${hits.length} lines of logs hold what must not be in them. Log its kind instead of it.`);
   return hits.length > 0 || missing.length > 0 ? 1 : 0;
 }
 

@@ -73,7 +73,9 @@ function observeServers() {
   observe('http.server.request.start', ({ request, response }) => {
     record(secretsOf.target(request.url));
     record(secretsOf.headers(request.headers));
-    const asked = overhear(request, ['push'], (text) => secretsOf.body(request.headers['content-type'], text));
+    const asked = overhear(request, ['push'], (text) =>
+      secretsOf.body(request.headers['content-type'], text),
+    );
     const answered = overhear(response, ['write', 'end'], (text) =>
       secretsOf.body(response.getHeader('content-type'), text),
     );

@@ -19,10 +19,9 @@ const JWT = /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/;
 const long = (found) => found.filter(([, value]) => typeof value === 'string' && value.length >= SHORTEST);
 
 function parameters(kind, text) {
-  return long([...new URLSearchParams(text)].filter(([name]) => SECRET_NAMES.has(name))).map(([name, value]) => [
-    `${kind} ${name}`,
-    value,
-  ]);
+  return long([...new URLSearchParams(text)].filter(([name]) => SECRET_NAMES.has(name))).map(
+    ([name, value]) => [`${kind} ${name}`, value],
+  );
 }
 
 /** A request's target, or any URL. */
@@ -89,7 +88,9 @@ function body(type, text) {
   if (media.startsWith('application/x-www-form-urlencoded')) return parameters('form field', text);
   if (/json/.test(media)) return members(JSON.parse(text));
   const fields = [...text.matchAll(/<input[^>]*\bname="([^"]+)"[^>]*\bvalue="([^"]+)"/g)];
-  return long(fields.filter(([, name]) => SECRET_NAMES.has(name)).map(([, name, value]) => [`field ${name}`, value]));
+  return long(
+    fields.filter(([, name]) => SECRET_NAMES.has(name)).map(([, name, value]) => [`field ${name}`, value]),
+  );
 }
 
 function environment({ SECRET_KEY = '', DATABASE_URL = '' }) {
