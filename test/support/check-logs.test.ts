@@ -43,7 +43,9 @@ beforeEach(() => {
   secrets.push(JSON.stringify(['form field client_secret', SECRET]));
   writeFileSync(join(folder, 'secrets', '1'), secrets.join('\n'));
   for (let log = 0; log < 50; log += 1) {
-    const lines = Array.from({ length: 50 }, () => JSON.stringify({ level: 'info', reference: randomUUID() }));
+    const lines = Array.from({ length: 50 }, () =>
+      JSON.stringify({ level: 'info', reference: randomUUID() }),
+    );
     writeFileSync(join(folder, 'logs', String(log)), `${lines.join('\n')}\n`);
   }
 });

@@ -4,7 +4,7 @@
 import { generateKeyPair } from 'node:crypto';
 import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { ensureBuilt } from '../../scripts/build.js';
@@ -39,7 +39,10 @@ export default async function setUp() {
 
 /** For scripts/check-logs.js, where a folder is named: in this process, and in all that it starts from here on. */
 async function startRecording() {
-  if (!process.env.GATEHOUSE_TEST_RECORD) return;
+  const folder = process.env.GATEHOUSE_TEST_RECORD;
+  if (!folder) return;
+  // Programs are started in folders of their own.
+  process.env.GATEHOUSE_TEST_RECORD = resolve(folder);
   const recorder = new URL('recorder.js', import.meta.url).href;
   process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import=${recorder}`.trim();
   await import('./recorder.js');

@@ -151,7 +151,8 @@ function followChildren() {
   const recording = (args) =>
     args.map((argument) => {
       const env = argument?.env;
-      if (env === undefined || env === null) return argument;
+      // Another account can read neither this file nor the folder.
+      if (env === undefined || env === null || argument.uid !== undefined) return argument;
       record(secretsOf.environment(env));
       const options = [env.NODE_OPTIONS, NODE_OPTIONS.match(/--import=\S+recorder\.js/)?.[0]];
       return {

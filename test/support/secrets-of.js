@@ -81,12 +81,21 @@ function members(value) {
   });
 }
 
+/** Tests send what is no JSON, too. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 /** @param type as Content-Type says it */
 function body(type, text) {
   if (text === '') return [];
   const media = String(type ?? '');
   if (media.startsWith('application/x-www-form-urlencoded')) return parameters('form field', text);
-  if (/json/.test(media)) return members(JSON.parse(text));
+  if (/json/.test(media)) return members(parsed(text));
   const fields = [...text.matchAll(/<input[^>]*\bname="([^"]+)"[^>]*\bvalue="([^"]+)"/g)];
   return long(
     fields.filter(([, name]) => SECRET_NAMES.has(name)).map(([, name, value]) => [`field ${name}`, value]),
