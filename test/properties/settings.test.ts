@@ -10,7 +10,7 @@ import { rsaKeyPair } from '../support/test-gateway.ts';
 import { damaged, hostileText, respelled } from './hostile.ts';
 import { expectLinearTime } from './proportion.ts';
 
-const RUNS = { numRuns: 1_000 };
+const RUNS = { numRuns: 500 };
 
 /** Something good for each variable. */
 const GOOD: Readonly<Record<string, string>> = {

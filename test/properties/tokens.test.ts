@@ -25,7 +25,7 @@ import { claims, EMAILS, NOW, orRefused } from './claims.ts';
 import { damaged, hostileObject, hostileText, hostileValue, respelled } from './hostile.ts';
 import { expectLinearTime } from './proportion.ts';
 
-const RUNS = { numRuns: 500 };
+const RUNS = { numRuns: 300 };
 const { privateKey, publicKey } = rsaKeyPair();
 
 const jwtCallback = {
