@@ -14,7 +14,6 @@ const RSA_KEYS = 4;
 
 export default async function setUp() {
   await ensureBuilt();
-  await startRecording();
   const serverUrl = process.env.TEST_DATABASE_URL ?? (await startEmbedded());
   const template = `gatehouse_template_${process.pid}`;
   const client = new pg.Client({ connectionString: serverUrl });
@@ -35,6 +34,7 @@ export default async function setUp() {
   process.env.GATEHOUSE_TEST_KEYS = await makeKeys();
   // Files as they are, where PostgreSQL would otherwise write every page to its log as well.
   process.env.GATEHOUSE_TEST_COPY = `TEMPLATE ${template}${rows[0].version >= 150_000 ? ' STRATEGY FILE_COPY' : ''}`;
+  await startRecording();
 }
 
 /** For scripts/check-logs.js, where a folder is named: in this process, and in all that it starts from here on. */
