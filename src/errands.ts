@@ -1,10 +1,12 @@
 /** What the server does without being asked: the wiring of its errands, and what of them is said in the log. No request waits for one. */
+import { sealEvents } from './audit/seal-events.ts';
 import { reportTroubles } from './connections/report-troubles.ts';
 import { watchExpiry } from './expiry/watch-expiry.ts';
 import { followProviders } from './login/follow-providers.ts';
 import { startLogoutNotices } from './provider/logout-notices.ts';
 import { watchDomainProofs } from './organizations/watch-domain-proofs.ts';
 import { txtRecords } from './outbound/txt-records.ts';
+import { keepHouse } from './housekeeping/keep-house.ts';
 import type { HttpParts } from './http/parts.ts';
 import { describeError } from './log.ts';
 
@@ -12,8 +14,16 @@ import { describeError } from './log.ts';
 export function startErrands(parts: HttpParts) {
   const { database, feed, log, provider, login } = parts;
   return {
+    sealing: sealEvents({
+      database,
+      secrets: login.secrets,
+      onFault: (error) => {
+        log.warn({ error: describeError(error) }, 'audit events are written but cannot be sealed now');
+      },
+    }),
     domains: startDomainWatch(parts),
     expiry: startExpiryWatch(parts),
+    house: startHousekeeping(parts),
     notices: startLogoutNotices({
       database,
       feed,
@@ -61,6 +71,18 @@ function startExpiryWatch({ config, database, feed, log, login }: HttpParts) {
     },
     onFault: (error) => {
       log.warn({ error: describeError(error) }, 'what expires cannot be read now');
+    },
+  });
+}
+
+function startHousekeeping({ database, log }: HttpParts) {
+  return keepHouse({
+    database,
+    onRound: (removed) => {
+      log.info({ removed }, 'removed what had expired');
+    },
+    onFault: (error) => {
+      log.warn({ error: describeError(error) }, 'what has expired cannot be removed now');
     },
   });
 }

@@ -12,7 +12,7 @@ import { accountOfGrant, accountOfSession, claimsByScope } from './account.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { deviceInfo, DEVICE_CODE_TTL_SECONDS, DEVICE_ROUTE } from './device-code-room.ts';
 import { successorKey } from './grant-payload.ts';
-import { providerAdapter } from './provider-adapter.ts';
+import { providerAdapter, oauthFailure } from './provider-adapter.ts';
 import { surroundAnswers } from './provider-answers.ts';
 import type { ProviderFaces } from './provider-request.ts';
 import { requestState } from './request-state.ts';
@@ -41,7 +41,7 @@ export interface OpenIdProviderParts {
 /** @param keys those that sign first, one of each algorithm */
 export function openIdProvider(parts: OpenIdProviderParts, keys: readonly SigningKey[]): Provider {
   const provider = new Provider(`${parts.publicUrl}/oidc`, {
-    adapter: providerAdapter(parts.database, parts.clients),
+    adapter: providerAdapter(parts),
     jwks: { keys: keys.map(({ jwk }) => jwk) },
     ...surface(parts),
     ...issuing(parts),
@@ -204,7 +204,9 @@ function compareSecretsOfOurs(provider: Provider, clients: ClientDirectory): voi
   const prototype = provider.Client.prototype;
   prototype.compareClientSecret = async function compareClientSecret(actual) {
     const digest = (text: string) => createHash('sha256').update(text).digest();
-    const secrets = await clients.secrets(this.clientId);
+    const secrets = await clients.secrets(this.clientId).catch((error: unknown) => {
+      throw oauthFailure(error);
+    });
     const matches = secrets.map((secret) => timingSafeEqual(digest(secret), digest(actual)));
     return matches.includes(true);
   };
