@@ -135,8 +135,11 @@ export class SecretBox {
   /** The plaintext, or undefined for anything that was not sealed here for this purpose and place. */
   open(purpose: SealPurpose, place: string, sealed: string): string | undefined {
     const id = keyIdOf(sealed);
-    const bytes = Buffer.from(sealed.slice(id.length + 1), 'base64url');
+    const text = sealed.slice(id.length + 1);
+    const bytes = Buffer.from(text, 'base64url');
     if (!this.#keys.has(id) || bytes.length < NONCE_BYTES + TAG_BYTES) return undefined;
+    // Node reads many spellings of the same bytes; one is ours, and what has been changed at all does not open.
+    if (bytes.toString('base64url') !== text) return undefined;
     const nonce = bytes.subarray(0, NONCE_BYTES);
     const decipher = createDecipheriv('aes-256-gcm', this.#keyFor(id, purpose), nonce, {
       authTagLength: TAG_BYTES,

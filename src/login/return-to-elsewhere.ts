@@ -38,8 +38,9 @@ export function returnToForUrl(value: unknown, publicUrl: string): string | unde
 
 /** However often it is encoded: a URL may hold a URL that holds one. */
 function holdsAddress(text: string): boolean {
-  const decoded = text.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
-    String.fromCharCode(Number.parseInt(hex, 16)),
-  );
+  // Escapes of escapes all at once, or a value made of nothing else would be read as often as it is long.
+  const decoded = text
+    .replace(/%(?:25)+/g, '%')
+    .replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
   return ADDRESS.test(text) || (decoded !== text && holdsAddress(decoded));
 }

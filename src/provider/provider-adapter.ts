@@ -314,8 +314,9 @@ function refreshTokenAdapter(database: Database): Partial<Adapter> {
 
 function assertionAdapter(database: Database): Partial<Adapter> {
   return {
-    async upsert(id, _payload, ttlSeconds = 0) {
-      if (!(await useClientAssertion(database, id, ttlSeconds))) {
+    async upsert(id, payload, ttlSeconds = 0) {
+      const assertion = { clientId: String(payload.iss), id };
+      if (!(await useClientAssertion(database, assertion, ttlSeconds))) {
         throw new errors.InvalidClientAuth('client assertion tokens must only be used once');
       }
     },

@@ -2,6 +2,7 @@
  * The command line as a test types it: the real program in this process, with an environment, a standard input and a
  * terminal of the test's own.
  */
+import { channel } from 'node:diagnostics_channel';
 import { PassThrough, Readable } from 'node:stream';
 import { expect } from '@jest/globals';
 import { runProgram } from '../../src/cli/program.ts';
@@ -9,6 +10,9 @@ import type { Terminal } from '../../src/cli/terminal.ts';
 
 /** A key that no other program has: base64 of 32 bytes. */
 export const SECRET_KEY = Buffer.alloc(32, 9).toString('base64');
+
+/** Heard where the whole run is recorded (support/recorder.js). */
+const written = channel('gatehouse:test:stderr');
 
 export interface Outcome {
   readonly status: number;
@@ -52,6 +56,7 @@ export class CommandLine {
     };
     const status = await runProgram(args, terminal);
     await new Promise((resolve) => setImmediate(resolve));
+    written.publish({ text: output.stderr });
     return { status, ...output };
   }
 

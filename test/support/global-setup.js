@@ -4,7 +4,7 @@
 import { generateKeyPair } from 'node:crypto';
 import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { ensureBuilt } from '../../scripts/build.js';
@@ -34,6 +34,18 @@ export default async function setUp() {
   process.env.GATEHOUSE_TEST_KEYS = await makeKeys();
   // Files as they are, where PostgreSQL would otherwise write every page to its log as well.
   process.env.GATEHOUSE_TEST_COPY = `TEMPLATE ${template}${rows[0].version >= 150_000 ? ' STRATEGY FILE_COPY' : ''}`;
+  await startRecording();
+}
+
+/** For scripts/check-logs.js, where a folder is named: in this process, and in all that it starts from here on. */
+async function startRecording() {
+  const folder = process.env.GATEHOUSE_TEST_RECORD;
+  if (!folder) return;
+  // Programs are started in folders of their own.
+  process.env.GATEHOUSE_TEST_RECORD = resolve(folder);
+  const recorder = new URL('recorder.js', import.meta.url).href;
+  process.env.NODE_OPTIONS = `${process.env.NODE_OPTIONS ?? ''} --import=${recorder}`.trim();
+  await import('./recorder.js');
 }
 
 /** PEM texts, one after another. */

@@ -2,6 +2,7 @@
  * A whole gateway for a test: real HTTP on a free port of loopback, a database of its own, and the product's own rules to
  * fill it. When it closes, its log is searched for everything secret that passed through it.
  */
+import { channel } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -24,6 +25,8 @@ import { insertUser } from '../../src/users/user-store.ts';
 import { createTestDatabase, type TestDatabase } from './test-database.ts';
 
 const ACTOR = 'test';
+/** Heard where the whole run is recorded (recorder.js). */
+const named = channel('gatehouse:test:secret');
 /** A key that no other program has: base64 of 32 bytes. */
 const TEST_SECRET_KEY = Buffer.alloc(32, 7).toString('base64');
 
@@ -90,6 +93,9 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
   });
   const logLines: string[] = [];
   const forbidden = new Set<string>([TEST_SECRET_KEY]);
+  for (const value of config.secretKeys ?? []) {
+    named.publish({ kind: 'SECRET_KEY', value: value.toString('base64') });
+  }
   const log = openLog('debug', { write: (line) => logLines.push(line) });
   const surroundings: Surroundings = { ...options, log };
   const gateway = await startGateway(config, surroundings);
@@ -104,7 +110,10 @@ export async function startTestGateway(options: TestGatewayOptions = {}): Promis
     databaseUrl: testDatabase.url,
     logLines,
     neverLogged(...secrets) {
-      for (const secret of secrets) forbidden.add(secret);
+      for (const secret of secrets) {
+        forbidden.add(secret);
+        named.publish({ kind: 'named by a test', value: secret });
+      }
     },
     addOrganization: (slug, organization = {}) => addOrganization(database, slug, organization),
     addUser: (organization, email, name) =>

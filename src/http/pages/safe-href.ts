@@ -11,14 +11,17 @@ const misread = /[\p{Cc}\p{Cf}\s\\]/u;
 export function safeHref(address: string | undefined): string | undefined {
   if (address === undefined || misread.test(address)) return undefined;
   if (/^\/(?!\/)/.test(address)) return address;
-  if (/^mailto:./i.test(address)) return address;
-  return isWebAddress(address) ? address : undefined;
+  return isMailbox(address) || isWebAddress(address) ? address : undefined;
 }
 
 /** Where an image may come from: as for a link, but not a mailbox. */
 export function safeImageSource(address: string | undefined): string | undefined {
   const href = safeHref(address);
   return href !== undefined && /^mailto:/i.test(href) ? undefined : href;
+}
+
+function isMailbox(address: string): boolean {
+  return /^mailto:./i.test(address) && parseUrl(address) !== undefined;
 }
 
 function isWebAddress(address: string): boolean {

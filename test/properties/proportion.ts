@@ -1,0 +1,44 @@
+/** Linear time as a law: no repetition of hostile pieces makes reading take more than in proportion. */
+import { expect } from '@jest/globals';
+import fc from 'fast-check';
+import { LINEAR_GROWTH, repeated, timeGrowth } from '../http/growth.ts';
+import { piece } from './hostile.ts';
+
+/** What grows with the square does so every time; a neighbour on the machine disturbs one time. */
+const TRIES = 5;
+/**
+ * For a text sixteen times as long. In proportion is 16; many small strings are up to seven times as dear once they fill the young
+ * generation of the heap; the square is 256.
+ */
+const MOST_GROWTH = 2 * LINEAR_GROWTH;
+
+function expectProportional(work: (text: string) => unknown, input: (length: number) => string): void {
+  let growth = Number.POSITIVE_INFINITY;
+  for (let tries = 0; tries < TRIES && growth >= MOST_GROWTH; tries += 1) {
+    growth = Math.min(growth, timeGrowth(work, input));
+  }
+  expect(growth).toBeLessThan(MOST_GROWTH);
+}
+
+interface Texts {
+  /** What a text begins with. */
+  readonly heads: readonly [string, ...string[]];
+  readonly tail?: string;
+  /** What is repeated beside what is hostile anywhere. */
+  readonly pieces?: fc.Arbitrary<string>;
+  readonly numRuns?: number;
+}
+
+/** Tries texts of 4,096 and 65,536 characters: a head, and then some hostile pieces over and over. */
+export function expectLinearTime(
+  work: (text: string) => unknown,
+  { heads, tail = '', pieces = piece, numRuns = 15 }: Texts,
+): void {
+  const unit = fc.array(fc.oneof(piece, pieces), { minLength: 1, maxLength: 3 });
+  fc.assert(
+    fc.property(fc.constantFrom(...heads), unit, (head, parts) => {
+      expectProportional(work, repeated(parts.join(''), head, tail));
+    }),
+    { numRuns },
+  );
+}
