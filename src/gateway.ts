@@ -13,10 +13,9 @@ import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { migrate, pendingMigrations } from './database/migrator.ts';
 import { Refusal } from './errors.ts';
-import type { ExpiringThing } from './expiry/expiring-thing.ts';
 import { startErrands } from './errands.ts';
 import { createListener } from './http/listener.ts';
-import { openMetrics } from './http/metrics.ts';
+import { openMetrics, type Metrics } from './http/metrics.ts';
 import { metricsListener } from './http/metrics-routes.ts';
 import { gatehouseCookies } from './http/cookies.ts';
 import { gracefulServer } from './http/graceful-server.ts';
@@ -26,6 +25,7 @@ import { rateLimits } from './http/rate-limits.ts';
 import { openHostDirectory } from './hosts/host-directory.ts';
 import { verifiedMemory } from './hosts/verified-memory.ts';
 import { describeError, openLog, type Logger } from './log.ts';
+import { NO_METERS, type Meters } from './meters.ts';
 import { openDirectory } from './login/directory.ts';
 import { guardedFetch } from './outbound/guarded-fetch.ts';
 import { openClientDirectory } from './provider/client-directory.ts';
@@ -94,6 +94,7 @@ async function serve(
   surroundings: Surroundings & { readonly log: Logger },
 ): Promise<Gateway> {
   const { log } = surroundings;
+  const metrics = config.metrics === 'off' ? undefined : await openMetrics();
   const feed = startChangeFeed({
     connection: database.connection,
     onFault: (error) => {
@@ -103,9 +104,15 @@ async function serve(
       );
     },
   });
-  const parts = openParts(config, { database, feed }, surroundings);
+  const parts = openParts(config, { database, feed, meters: metrics?.meters ?? NO_METERS }, surroundings);
   const errands = startErrands(parts);
-  const servers = await openServers(config, parts, () => errands.expiry.things());
+  metrics?.watch({
+    lines: () => parts.login.connectors.lines(),
+    expiring: () => errands.expiry.things(),
+    pool: () => database.pool(),
+    feed,
+  });
+  const servers = openServers(config, parts, metrics);
   const close = async () => {
     const { following, domains, expiry, notices, troubles } = errands;
     await Promise.all([servers.stop(), following.close(), domains.close(), expiry.close()]);
@@ -131,9 +138,7 @@ async function serve(
 }
 
 /** The server, and another one for metrics where they have a port of their own. */
-async function openServers(config: Config, parts: HttpParts, expiring: () => readonly ExpiringThing[]) {
-  const lines = () => parts.login.connectors.lines();
-  const all = config.metrics === 'off' ? undefined : await openMetrics({ lines, expiring });
+function openServers(config: Config, parts: HttpParts, all: Metrics | undefined) {
   const metrics = config.metrics === 'main port' ? all : undefined;
   const main = gracefulServer((isStopping) => createListener({ ...parts, isStopping, metrics }));
   const own =
@@ -153,10 +158,16 @@ async function openServers(config: Config, parts: HttpParts, expiring: () => rea
   };
 }
 
+interface Foundation {
+  readonly database: Database;
+  readonly feed: ChangeFeed;
+  readonly meters: Meters;
+}
+
 /** All that answers requests, opened and connected. */
 function openParts(
   config: Config,
-  { database, feed }: { readonly database: Database; readonly feed: ChangeFeed },
+  { database, feed, meters }: Foundation,
   surroundings: Surroundings & { readonly log: Logger },
 ): HttpParts {
   const { log, fetch: send, now = Date.now } = surroundings;
@@ -166,7 +177,8 @@ function openParts(
   const { publicUrl, allowPrivateNetworks, sessionTtlSeconds } = config;
   const parts: HttpParts = {
     config,
-    tally: openTally(database, log),
+    tally: openTally(database, log, meters),
+    meters,
     database,
     feed,
     log,
@@ -206,9 +218,15 @@ function openParts(
       connectors: openConnectors(
         secrets,
         { fetch, allowPrivateNetworks, publicUrl, now },
-        noteSecrets(database, log),
+        {
+          onVerdict: noteSecrets(database, log),
+          onCall: (kind, outcome, seconds) => {
+            meters.providerCall(kind, outcome, seconds);
+          },
+        },
       ),
       secrets,
+      meters,
       underWay: new Set<string>(),
       now,
     },
@@ -242,7 +260,7 @@ function oncePerHour(say: (what: string, why: string) => void): (what: string, w
 }
 
 /** Counts what is too much to be written one by one. A count that cannot be written is in the log. */
-function openTally(database: Database, log: Logger): FailureTally {
+function openTally(database: Database, log: Logger, meters: Meters): FailureTally {
   return failureTally(async ({ organizationId, code, addressBlock }, reference, count) => {
     const reason = `${count} more within a minute from ${addressBlock}`;
     try {
@@ -250,6 +268,7 @@ function openTally(database: Database, log: Logger): FailureTally {
         insertAuditEvent(db, { action: 'login.failed', code, reason, reference, organizationId }),
       );
     } catch (error) {
+      meters.lostAuditEvent();
       log.error(
         { reference, code, count, error: describeError(error) },
         'a count of failures was not written',
