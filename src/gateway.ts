@@ -7,7 +7,7 @@ import { openApplicationOrigins } from './applications/application-origins.ts';
 import { insertAuditEvent } from './audit/audit-store.ts';
 import { failureTally, type FailureTally } from './audit/failure-tally.ts';
 import type { Config } from './config.ts';
-import { openConnectors } from './connections/open-connectors.ts';
+import { openConnectors, type ProviderListeners } from './connections/open-connectors.ts';
 import { writeSecretVerdict, type SeenVerdict } from './connections/refused-secret-store.ts';
 import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
@@ -218,12 +218,7 @@ function openParts(
       connectors: openConnectors(
         secrets,
         { fetch, allowPrivateNetworks, publicUrl, now },
-        {
-          onVerdict: noteSecrets(database, log),
-          onCall: (kind, outcome, seconds) => {
-            meters.providerCall(kind, outcome, seconds);
-          },
-        },
+        listenToProviders({ database, meters, log }),
       ),
       secrets,
       meters,
@@ -232,6 +227,20 @@ function openParts(
     },
   };
   return parts;
+}
+
+/** What is made of what goes on between connectors and their providers. */
+function listenToProviders({
+  database,
+  meters,
+  log,
+}: Pick<Foundation, 'database' | 'meters'> & { readonly log: Logger }): ProviderListeners {
+  return {
+    onVerdict: noteSecrets(database, log),
+    onCall: (kind, outcome, seconds) => {
+      meters.providerCall(kind, outcome, seconds);
+    },
+  };
 }
 
 /** A client secret that a provider refuses is somebody's work before the other one is over as well. */

@@ -53,7 +53,7 @@ interface Opened extends ConnectionLine {
 }
 
 /** What is told of what goes on. */
-interface Listeners {
+export interface ProviderListeners {
   /** Hears what a provider says of a client secret, once, and again when it says something else. */
   readonly onVerdict: (seen: SeenVerdict) => Promise<void>;
   readonly onCall?: (kind: ConnectionKind, ...call: Parameters<NonNullable<LineOptions['onCall']>>) => void;
@@ -62,7 +62,7 @@ interface Listeners {
 export function openConnectors(
   secrets: SecretBox,
   context: Omit<ConnectorContext, 'clientSecrets' | 'keysAt'>,
-  { onVerdict, onCall }: Listeners,
+  { onVerdict, onCall }: ProviderListeners,
 ): OpenConnectors {
   const cache = new LRUCache<string, Opened>({
     max: MOST_OPEN,

@@ -12,7 +12,7 @@ import { sqlState, type Database } from './database.ts';
 
 /** Names this product's lock among the advisory locks of the database: "gate" in ASCII. */
 const ADVISORY_LOCK = 0x67617465;
-const TABLE = 'schema_migrations';
+export const MIGRATIONS_TABLE = 'schema_migrations';
 
 const sqlFiles: Knex.MigrationSource<string> = {
   async getMigrations() {
@@ -34,7 +34,7 @@ const sqlFiles: Knex.MigrationSource<string> = {
 
 const settings: Knex.MigratorConfig = {
   migrationSource: sqlFiles,
-  tableName: TABLE,
+  tableName: MIGRATIONS_TABLE,
   disableMigrationsListValidation: true,
 };
 
@@ -80,6 +80,11 @@ function migrationFailure(error: unknown): unknown {
   return new Refusal(`A migration failed (${state}: ${message}). Nothing was changed.`, { cause: error });
 }
 
+/** Names of this release's migrations, in their order. */
+export function knownMigrations(): Promise<readonly string[]> {
+  return sqlFiles.getMigrations([]);
+}
+
 /** The migrations of this release that the database does not have yet. */
 export async function pendingMigrations(database: Database): Promise<readonly string[]> {
   const { files, done } = await readMigrations(database);
@@ -94,9 +99,9 @@ export async function newerMigrations(database: Database): Promise<readonly stri
 
 function readMigrations(database: Database) {
   return database.run(async (db) => {
-    const files = await sqlFiles.getMigrations([]);
-    const known = await db.schema.hasTable(TABLE);
-    const done = known ? ((await db(TABLE).pluck('name')) as string[]) : [];
+    const files = await knownMigrations();
+    const known = await db.schema.hasTable(MIGRATIONS_TABLE);
+    const done = known ? ((await db(MIGRATIONS_TABLE).pluck('name')) as string[]) : [];
     return { files, done };
   });
 }

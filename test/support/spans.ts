@@ -10,7 +10,6 @@ import {
   ROOT_CONTEXT,
   trace,
   type Attributes,
-  type AttributeValue,
   type Context,
   type ContextManager,
   type Span,
@@ -87,7 +86,7 @@ function startSpan(all: SeenSpan[], name: string, options: SpanOptions, parent: 
   };
   const span: Span = {
     spanContext: () => own,
-    setAttribute(key: string, value: AttributeValue) {
+    setAttribute(key, value) {
       seen.attributes[key] = value;
       return span;
     },
@@ -118,10 +117,7 @@ function followingContexts(): ContextManager {
   const manager: ContextManager = {
     active: () => storage.getStore() ?? ROOT_CONTEXT,
     with: (active, work, self, ...args) => storage.run(active, () => work.apply(self as never, args)),
-    bind: (active, target) =>
-      typeof target === 'function'
-        ? (((...args: unknown[]) => storage.run(active, () => target(...args) as unknown)) as typeof target)
-        : target,
+    bind: (_active, target) => target,
     enable: () => manager,
     disable: () => manager,
   };
@@ -132,9 +128,9 @@ const readingTraceparent: TextMapPropagator = {
   inject() {
     throw new Error('nobody is to be told of our traces');
   },
-  extract(active, carrier, { get }) {
+  extract(active, carrier, getter) {
     const [, traceId, spanId] =
-      /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(String(get(carrier, 'traceparent'))) ?? [];
+      /^00-([0-9a-f]{32})-([0-9a-f]{16})-01$/.exec(String(getter.get(carrier, 'traceparent'))) ?? [];
     if (traceId === undefined || spanId === undefined) return active;
     return trace.setSpanContext(active, { traceId, spanId, traceFlags: 1, isRemote: true });
   },
