@@ -94,6 +94,9 @@ async function serve(
   surroundings: Surroundings & { readonly log: Logger },
 ): Promise<Gateway> {
   const { log } = surroundings;
+  if (config.unusedProxies.length > 0) {
+    log.warn({ variables: config.unusedProxies }, 'the environment names a proxy, which is not asked');
+  }
   const metrics = config.metrics === 'off' ? undefined : await openMetrics();
   const feed = startChangeFeed({
     connection: database.connection,

@@ -29,10 +29,12 @@ export function doctorCommand(program: Command, terminal: Terminal): void {
         const bar = progressBar(context, options);
         try {
           const findings = await examine({
+            config: context.config,
             database: context.database,
             certificatesOf: options.offline === true ? stored(context) : read(context, bar),
             nowMs: Date.now(),
             withinDays: options.days,
+            isOffline: options.offline === true,
             files: ['.env', join(context.config.dataDir, 'secret-key')],
           });
           bar?.stop();

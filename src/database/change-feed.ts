@@ -35,7 +35,7 @@ export interface ChangeFeed {
 }
 
 /** One of the things that are held in memory, under a name of ours. */
-export interface FedMemoryCounts {
+interface FedMemoryCounts {
   readonly name: string;
   /** What was answered from memory, what had to be read, and what is held now. */
   counts(): { readonly hits: number; readonly misses: number; readonly entries: number };
