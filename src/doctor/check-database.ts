@@ -56,7 +56,8 @@ function* serverFindings(facts: ServerFacts): Generator<Finding> {
       severity: 'warning',
       subject: account,
       message: `the account of DATABASE_URL is more than it needs to be: ${attributes.join(', ')}`,
-      nextStep: 'use an account that owns the database of Gatehouse and nothing else (CREATE ROLE … LOGIN)',
+      nextStep:
+        'let the server have an account that reads and writes, as .github/SECURITY.md makes one (CREATE ROLE)',
     };
   }
   if (facts.isExposed) {

@@ -4,6 +4,7 @@ import { checkCustomers } from './check-customers.ts';
 import { checkDatabase } from './check-database.ts';
 import { checkExpiry } from './check-expiry.ts';
 import { checkFiles } from './check-files.ts';
+import { checkKeys } from './check-keys.ts';
 import { checkPublicUrl } from './check-public-url.ts';
 import { checkRefusedSecrets } from './check-refused-secrets.ts';
 import { checkRuntime } from './check-runtime.ts';
@@ -20,6 +21,7 @@ const CHECKS: readonly Check[] = [
   checkWaysIn,
   checkCustomers,
   checkFiles,
+  checkKeys,
   checkSettings,
   checkSecretKey,
   checkRuntime,

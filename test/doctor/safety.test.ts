@@ -16,6 +16,7 @@ import { checkSecretKey } from '../../src/doctor/check-secret-key.ts';
 import { checkSettings } from '../../src/doctor/check-settings.ts';
 import type { CheckParts } from '../../src/doctor/check.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
+import { SecretBox } from '../../src/secret-box.ts';
 import { startTlsHost } from '../expiry/tls-host.ts';
 import { makeCertificate } from '../support/certificates.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
@@ -46,6 +47,7 @@ afterAll(async () => {
 const partsOf = (env: Readonly<Record<string, string>> = {}): CheckParts => ({
   config: readConfig({ ...GOOD, ...env }),
   database,
+  secrets: new SecretBox([randomBytes(32)]),
   certificatesOf: () => Promise.resolve(new Map()),
   nowMs: Date.parse('2026-12-01'),
   withinDays: 30,
