@@ -103,9 +103,7 @@ async function recordFailure(
   const { code, context } = error;
   const reference = context.reference ?? newReference();
   const shown = publicCode(code, context.isCallback);
-  if (publicFailures[code].isSignIn && context.isRecorded !== true) {
-    parts.meters.signIn(context.connectionKind, code);
-  }
+  if (publicFailures[code].isSignIn) parts.meters.signIn(context.connectionKind, code);
   // While we are unavailable there is most likely nothing to write to, and nobody should wait to find out.
   const isForTrail = publicFailures[code].isSignIn && code !== 'temporarily_unavailable';
   if (!isForTrail || context.isRecorded === true) return { code: shown, reference };

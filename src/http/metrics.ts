@@ -25,6 +25,8 @@ interface Watched {
   /** What ends by itself, soonest first. */
   readonly expiring: () => readonly ExpiringThing[];
   readonly pool: () => PoolCounts;
+  /** What housekeeping of this process has removed, by what it was. */
+  readonly removed: () => Readonly<Record<string, number>>;
   readonly feed: ChangeFeed;
 }
 
@@ -45,6 +47,7 @@ export async function openMetrics(): Promise<Metrics> {
     watch(watched) {
       watchConnections(library, registry, watched);
       watchDatabase(library, registry, watched);
+      watchMemory(library, registry, watched);
       watchEventLoop(library, registry);
     },
     read: () => registry.metrics(),
@@ -170,11 +173,11 @@ function watchConnections(
   });
 }
 
-/** The pool, the change feed, and what is held in memory because of it. */
-function watchDatabase({ Counter, Gauge }: Prometheus, registry: Registry, { pool, feed }: Watched): void {
+/** The pool, what is removed, and the change feed. */
+function watchDatabase(library: Prometheus, registry: Registry, { pool, feed, removed }: Watched): void {
   const registers = [registry];
   const asked = (name: string, help: string, value: () => number) =>
-    new Gauge({
+    new library.Gauge({
       name: `gatehouse_${name}`,
       help,
       registers,
@@ -193,40 +196,60 @@ function watchDatabase({ Counter, Gauge }: Prometheus, registry: Registry, { poo
     () => feed.condition().silentForMs / 1000,
   );
   asked('change_feed_epoch', 'Grows with every change and every interruption.', () => feed.epoch());
-  const counted = (
-    options: { readonly name: string; readonly help: string; readonly labelNames: string[] },
-    count: (add: (labels: Record<string, string>, value: number) => void) => void,
-  ) =>
-    new Counter({
-      ...options,
-      registers,
-      collect() {
-        this.reset();
-        count((labels, value) => {
-          this.inc(labels, value);
-        });
-      },
-    });
-  const interruptions = { name: 'gatehouse_change_feed_interruptions_total', labelNames: [] };
-  counted({ ...interruptions, help: 'How often it was lost, and begun anew.' }, (add) => {
+  const interruptions = { name: 'gatehouse_change_feed_interruptions_total' };
+  counted(library, registry, { ...interruptions, help: 'How often it was lost, and begun anew.' }, (add) => {
     add({}, feed.condition().interruptions);
   });
-  const lookups = { name: 'gatehouse_memory_lookups_total', labelNames: ['memory', 'result'] };
-  counted({ ...lookups, help: 'Questions that memory answered, and those that it did not.' }, (add) => {
-    for (const memory of feed.memories()) {
-      const { hits, misses } = memory.counts();
-      add({ memory: memory.name, result: 'hit' }, hits);
-      add({ memory: memory.name, result: 'miss' }, misses);
-    }
+  const rows = { name: 'gatehouse_housekeeping_removed_total', labelNames: ['rows'] };
+  counted(library, registry, { ...rows, help: 'Expired rows that this node has removed.' }, (add) => {
+    for (const [kind, count] of Object.entries(removed())) add({ rows: kind }, count);
   });
-  new Gauge({
+}
+
+/** What is held in memory because changes are heard. */
+function watchMemory(library: Prometheus, registry: Registry, { feed }: Watched): void {
+  const lookups = { name: 'gatehouse_memory_lookups_total', labelNames: ['memory', 'result'] };
+  counted(
+    library,
+    registry,
+    { ...lookups, help: 'Questions that memory answered, and those that it did not.' },
+    (add) => {
+      for (const memory of feed.memories()) {
+        const { hits, misses } = memory.counts();
+        add({ memory: memory.name, result: 'hit' }, hits);
+        add({ memory: memory.name, result: 'miss' }, misses);
+      }
+    },
+  );
+  new library.Gauge({
     name: 'gatehouse_memory_entries',
     help: 'What is held in memory.',
     labelNames: ['memory'],
-    registers,
+    registers: [registry],
     collect() {
       this.reset();
       for (const memory of feed.memories()) this.inc({ memory: memory.name }, memory.counts().entries);
+    },
+  });
+}
+
+type Add = (labels: Record<string, string>, value: number) => void;
+
+/** Shows counts that are kept elsewhere. */
+function counted(
+  { Counter }: Pick<Prometheus, 'Counter'>,
+  registry: Registry,
+  options: { readonly name: string; readonly help: string; readonly labelNames?: string[] },
+  count: (add: Add) => void,
+): void {
+  new Counter({
+    ...options,
+    registers: [registry],
+    collect() {
+      this.reset();
+      count((labels, value) => {
+        this.inc(labels, value);
+      });
     },
   });
 }

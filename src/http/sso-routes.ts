@@ -62,6 +62,14 @@ const ONCE = ['code', 'state', 'iss', 'error'];
 
 /** `GET /sso/oidc/{connection_id}/callback` */
 export function completeOidc(parts: HttpParts) {
+  const finish = finishOidc(parts);
+  return (request: Request, response: Response): Promise<void> => {
+    const name = String(request.params['connection_id']);
+    return parts.limits.countCallback(request, { name, isCostly: true }, () => finish(request, response));
+  };
+}
+
+function finishOidc(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const connectionId = String(request.params['connection_id']);
     const repeated = ONCE.find((name) => Array.isArray(request.query[name]));
@@ -90,6 +98,16 @@ async function whose(parts: HttpParts, connectionId: string): Promise<FailureCon
 
 /** `GET /v3/api/user/sso/{domain}/authenticate?token=` */
 export function completeJwtCallback(parts: HttpParts) {
+  const finish = finishJwtCallback(parts);
+  return (request: Request, response: Response): Promise<void> => {
+    const text = String(request.params['domain']);
+    // Known or not: the count must not say either whether it is.
+    const name = (text.length > LONGEST_DOMAIN ? undefined : canonicalDomain(text)) ?? 'no domain';
+    return parts.limits.countCallback(request, { name, isCostly: false }, () => finish(request, response));
+  };
+}
+
+function finishJwtCallback(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const token = tokenOf(request);
     // Before anything is known of the domain, so that the answer says nothing of it either.

@@ -154,6 +154,7 @@ describe('the process', () => {
     expect(value('change_feed_interruptions_total')).toBe(0);
     expect(value('event_loop_seconds_total{state="active"}')).toBeGreaterThan(0);
     expect(value('audit_write_failures_total')).toBe(0);
+    expect(value('housekeeping_removed_total{rows="sessions"}')).toBe(0);
     expect(shown.has('nodejs_eventloop_lag_seconds')).toBe(true);
   });
 
