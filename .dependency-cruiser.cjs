@@ -52,6 +52,7 @@ module.exports = {
     only('oidc-provider-only-in-provider', inPackage('oidc-provider'), '^src/provider/'),
     only('passport-in-one-file', inPackage('passport'), '^src/http/passport-login\\.ts$'),
     only('prom-client-in-one-file', inPackage('prom-client'), '^src/http/metrics\\.ts$'),
+    only('opentelemetry-in-one-file', inPackage('@opentelemetry'), '^src/tracing\\.ts$'),
     only('commander-only-in-cli', inPackage('commander'), '^src/cli/'),
   ],
   options: {

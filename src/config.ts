@@ -45,6 +45,8 @@ export interface Config {
   /** Where Prometheus reads: a port of its own, the main one, or nowhere. */
   readonly metrics: { readonly port: number } | 'main port' | 'off';
   readonly logLevel: LogLevel;
+  /** Names of variables that send other programs' calls to a proxy; ours go directly, to addresses that were judged. */
+  readonly unusedProxies: readonly string[];
 }
 
 export class ConfigError extends Error {
@@ -202,6 +204,7 @@ const environment = z.object({
   RATE_LIMITS: z.enum(['on', 'off'], 'must be on or off').default('on'),
   METRICS: z.enum(['on', 'off'], 'must be on or off').default('off'),
   METRICS_PORT: portNumber.optional(),
+  NODE_TLS_REJECT_UNAUTHORIZED: z.string().optional(),
   LOG_LEVEL: z
     .enum(
       ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
@@ -236,6 +239,9 @@ function* faultsBetween(values: Values): Generator<string> {
     if (!values.PUBLIC_URL.startsWith('https:')) yield 'PUBLIC_URL must be https when it is not loopback';
     if (values.DATABASE_URL === undefined) yield `DATABASE_URL ${required}`;
     if (values.SECRET_KEY === undefined) yield `SECRET_KEY ${required}`;
+    if (values.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
+      yield 'NODE_TLS_REJECT_UNAUTHORIZED must not be 0: any certificate would be trusted';
+    }
   }
   if (values.METRICS_PORT !== undefined && values.METRICS_PORT !== 0 && values.METRICS_PORT === values.PORT) {
     yield 'METRICS_PORT must not be PORT; METRICS=on shows metrics there';
@@ -254,6 +260,8 @@ function* faultsOfRegions({ REGION, REGIONS, PUBLIC_URL }: Values): Generator<st
 
 const regionsOf = ({ REGION, REGIONS }: Values): Regions | undefined =>
   REGION === undefined || REGIONS === undefined ? undefined : { here: REGION, urls: REGIONS };
+
+const PROXY_VARIABLES = ['HTTP_PROXY', 'HTTPS_PROXY', 'ALL_PROXY', 'NODE_USE_ENV_PROXY'];
 
 /**
  * Reads a configuration. An empty variable counts as unset.
@@ -295,5 +303,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     rateLimits: values.RATE_LIMITS === 'on',
     metrics: metricsPlace(values),
     logLevel: values.LOG_LEVEL,
+    unusedProxies: PROXY_VARIABLES.flatMap((name) => [name, name.toLowerCase()]).filter(
+      (name) => name in given,
+    ),
   });
 }

@@ -44,6 +44,8 @@ export interface FailureContext {
   readonly reason?: string;
   readonly organizationId?: string;
   readonly connectionId?: string;
+  /** Of the connection, or of the callback that came. */
+  readonly connectionKind?: string | undefined;
   readonly userId?: string;
   /** Canonical address or domain concerned, once it is known to be well-formed. */
   readonly email?: string | undefined;

@@ -7,16 +7,15 @@ import { openApplicationOrigins } from './applications/application-origins.ts';
 import { insertAuditEvent } from './audit/audit-store.ts';
 import { failureTally, type FailureTally } from './audit/failure-tally.ts';
 import type { Config } from './config.ts';
-import { openConnectors } from './connections/open-connectors.ts';
+import { openConnectors, type ProviderListeners } from './connections/open-connectors.ts';
 import { writeSecretVerdict, type SeenVerdict } from './connections/refused-secret-store.ts';
 import { startChangeFeed, type ChangeFeed } from './database/change-feed.ts';
 import { openDatabase, type Database } from './database/database.ts';
 import { migrate, pendingMigrations } from './database/migrator.ts';
 import { Refusal } from './errors.ts';
-import type { ExpiringThing } from './expiry/expiring-thing.ts';
 import { startErrands } from './errands.ts';
 import { createListener } from './http/listener.ts';
-import { openMetrics } from './http/metrics.ts';
+import { openMetrics, type Metrics } from './http/metrics.ts';
 import { metricsListener } from './http/metrics-routes.ts';
 import { gatehouseCookies } from './http/cookies.ts';
 import { gracefulServer } from './http/graceful-server.ts';
@@ -26,6 +25,7 @@ import { rateLimits, type RateLimits } from './http/rate-limits.ts';
 import { openHostDirectory } from './hosts/host-directory.ts';
 import { verifiedMemory } from './hosts/verified-memory.ts';
 import { describeError, openLog, type Logger } from './log.ts';
+import { NO_METERS, type Meters } from './meters.ts';
 import { openDirectory } from './login/directory.ts';
 import { guardedFetch } from './outbound/guarded-fetch.ts';
 import { openClientDirectory } from './provider/client-directory.ts';
@@ -94,6 +94,10 @@ async function serve(
   surroundings: Surroundings & { readonly log: Logger },
 ): Promise<Gateway> {
   const { log } = surroundings;
+  if (config.unusedProxies.length > 0) {
+    log.warn({ variables: config.unusedProxies }, 'the environment names a proxy, which is not asked');
+  }
+  const metrics = config.metrics === 'off' ? undefined : await openMetrics();
   const feed = startChangeFeed({
     connection: database.connection,
     onFault: (error) => {
@@ -103,9 +107,16 @@ async function serve(
       );
     },
   });
-  const parts = openParts(config, { database, feed }, surroundings);
+  const parts = openParts(config, { database, feed, meters: metrics?.meters ?? NO_METERS }, surroundings);
   const errands = startErrands(parts);
-  const servers = await openServers(config, parts, () => errands.expiry.things());
+  metrics?.watch({
+    lines: () => parts.login.connectors.lines(),
+    expiring: () => errands.expiry.things(),
+    pool: () => database.pool(),
+    removed: () => errands.house.removed(),
+    feed,
+  });
+  const servers = openServers(config, parts, metrics);
   const close = async () => {
     const { following, domains, expiry, house, notices, troubles, sealing } = errands;
     await Promise.all([servers.stop(), following.close(), domains.close(), expiry.close()]);
@@ -133,9 +144,7 @@ async function serve(
 }
 
 /** The server, and another one for metrics where they have a port of their own. */
-async function openServers(config: Config, parts: HttpParts, expiring: () => readonly ExpiringThing[]) {
-  const lines = () => parts.login.connectors.lines();
-  const all = config.metrics === 'off' ? undefined : await openMetrics({ lines, expiring });
+function openServers(config: Config, parts: HttpParts, all: Metrics | undefined) {
   const metrics = config.metrics === 'main port' ? all : undefined;
   const main = gracefulServer((isStopping) => createListener({ ...parts, isStopping, metrics }));
   const own =
@@ -155,10 +164,16 @@ async function openServers(config: Config, parts: HttpParts, expiring: () => rea
   };
 }
 
+interface Foundation {
+  readonly database: Database;
+  readonly feed: ChangeFeed;
+  readonly meters: Meters;
+}
+
 /** All that answers requests, opened and connected. */
 function openParts(
   config: Config,
-  { database, feed }: { readonly database: Database; readonly feed: ChangeFeed },
+  { database, feed, meters }: Foundation,
   surroundings: Surroundings & { readonly log: Logger },
 ): HttpParts {
   const { log, fetch: send, now = Date.now } = surroundings;
@@ -168,7 +183,8 @@ function openParts(
   const { publicUrl, allowPrivateNetworks, sessionTtlSeconds } = config;
   const parts: HttpParts = {
     config,
-    tally: openTally(database, log),
+    tally: openTally(database, log, meters),
+    meters,
     database,
     feed,
     log,
@@ -208,14 +224,29 @@ function openParts(
       connectors: openConnectors(
         secrets,
         { fetch, allowPrivateNetworks, publicUrl, now },
-        noteSecrets(database, log),
+        listenToProviders({ database, meters, log }),
       ),
       secrets,
+      meters,
       underWay: new Set<string>(),
       now,
     },
   };
   return parts;
+}
+
+/** What is made of what goes on between connectors and their providers. */
+function listenToProviders({
+  database,
+  meters,
+  log,
+}: Pick<Foundation, 'database' | 'meters'> & { readonly log: Logger }): ProviderListeners {
+  return {
+    onVerdict: noteSecrets(database, log),
+    onCall: (kind, outcome, seconds) => {
+      meters.providerCall(kind, outcome, seconds);
+    },
+  };
 }
 
 function openLimits(
@@ -257,7 +288,7 @@ function oncePerHour(say: (what: string, why: string) => void): (what: string, w
 }
 
 /** Counts what is too much to be written one by one. A count that cannot be written is in the log. */
-function openTally(database: Database, log: Logger): FailureTally {
+function openTally(database: Database, log: Logger, meters: Meters): FailureTally {
   return failureTally(async ({ organizationId, code, addressBlock }, reference, count) => {
     const reason = `${count} more within a minute from ${addressBlock}`;
     try {
@@ -265,6 +296,7 @@ function openTally(database: Database, log: Logger): FailureTally {
         insertAuditEvent(db, { action: 'login.failed', code, reason, reference, organizationId }),
       );
     } catch (error) {
+      meters.lostAuditEvent();
       log.error(
         { reference, code, count, error: describeError(error) },
         'a count of failures was not written',

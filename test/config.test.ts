@@ -43,6 +43,7 @@ describe('readConfig', () => {
       rateLimits: true,
       metrics: 'off',
       logLevel: 'info',
+      unusedProxies: [],
     });
   });
 

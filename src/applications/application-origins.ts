@@ -12,6 +12,7 @@ export interface ApplicationOrigins {
 export function openApplicationOrigins(database: Database, feed: ChangeFeed): ApplicationOrigins {
   const memory = fedMemory({
     feed,
+    name: 'application_origins',
     tables: ['applications'],
     isWhole: true,
     most: 1,

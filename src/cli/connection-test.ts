@@ -133,7 +133,9 @@ async function tryToken(
   const token = await readSecret(terminal, tokenFile);
   const { allowPrivateNetworks, publicUrl } = config;
   const opening = { fetch: guardedFetch(config), allowPrivateNetworks, publicUrl, now: Date.now };
-  const connectors = openConnectors(openSecretBox(config), opening, () => Promise.resolve());
+  const connectors = openConnectors(openSecretBox(config), opening, {
+    onVerdict: () => Promise.resolve(),
+  });
   return testToken({ database, connectors }, connection, { token, externalId, nonce: undefined }, actor);
 }
 

@@ -30,11 +30,13 @@ export function doctorCommand(program: Command, terminal: Terminal): void {
         const bar = progressBar(context, options);
         try {
           const findings = await examine({
+            config: context.config,
             database: context.database,
             secrets: openSecretBox(context.config),
             certificatesOf: options.offline === true ? stored(context) : read(context, bar),
             nowMs: Date.now(),
             withinDays: options.days,
+            isOffline: options.offline === true,
             files: ['.env', join(context.config.dataDir, 'secret-key')],
           });
           bar?.stop();

@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache';
 import { findGatewayError } from '../errors.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
 import { keptAnswer, type KeptAnswer } from '../outbound/kept-answer.ts';
-import { providerLine, type ProviderLine } from '../outbound/provider-line.ts';
+import { providerLine, type LineOptions, type ProviderLine } from '../outbound/provider-line.ts';
 import type { SecretBox } from '../secret-box.ts';
 import {
   secretPlace,
@@ -53,11 +53,17 @@ interface Opened extends ConnectionLine {
   usedAtMs: number;
 }
 
-/** @param onVerdict hears what a provider says of a client secret, once, and again when it says something else */
+/** What is told of what goes on. */
+export interface ProviderListeners {
+  /** Hears what a provider says of a client secret, once, and again when it says something else. */
+  readonly onVerdict: (seen: SeenVerdict) => Promise<void>;
+  readonly onCall?: (kind: ConnectionKind, ...call: Parameters<NonNullable<LineOptions['onCall']>>) => void;
+}
+
 export function openConnectors(
   secrets: SecretBox,
   context: Omit<ConnectorContext, 'clientSecrets' | 'keysAt'>,
-  onVerdict: (seen: SeenVerdict) => Promise<void>,
+  { onVerdict, onCall }: ProviderListeners,
 ): OpenConnectors {
   const cache = new LRUCache<string, Opened>({
     max: MOST_OPEN,
@@ -65,7 +71,13 @@ export function openConnectors(
     updateAgeOnGet: true,
   });
   const openAnew = (connection: Connection): Opened => {
-    const line = providerLine(context.fetch, context);
+    const { id, kind, revision } = connection;
+    const line = providerLine(context.fetch, {
+      ...context,
+      onCall: (outcome, seconds) => {
+        onCall?.(kind, outcome, seconds);
+      },
+    });
     const { fetch } = line;
     const opening = {
       ...context,
@@ -78,7 +90,6 @@ export function openConnectors(
       ),
     };
     const connector = keptAnswer(() => openConnection(connection, opening), { ...AGES, isTrouble });
-    const { id, kind, revision } = connection;
     const opened = { connectionId: id, kind, revision, line, connector, usedAtMs: 0 };
     cache.set(id, opened);
     return opened;

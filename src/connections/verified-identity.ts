@@ -5,7 +5,7 @@
 import { GatewayError } from '../errors.ts';
 import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';
 import { displayName } from '../users/user.ts';
-import type { Connection, ConnectionOf } from './connection.ts';
+import type { Connection, ConnectionKind, ConnectionOf } from './connection.ts';
 
 declare const verified: unique symbol;
 
@@ -44,6 +44,7 @@ interface ProviderSession {
 }
 
 interface Identity {
+  readonly kind: ConnectionKind;
   readonly organizationId: string;
   readonly connectionId: string;
   /** Who gave the subject; empty for a kind whose tokens name nobody. */
@@ -89,6 +90,7 @@ export function verifiedIdentity(connection: Connection, claims: VerifiedClaims)
   if (!isSubject(claims.subject))
     throw new GatewayError('token_invalid', { reason: 'the subject is not usable' });
   return brand({
+    kind: connection.kind,
     organizationId: connection.organizationId,
     connectionId: connection.id,
     issuer: claims.issuer,
@@ -102,7 +104,8 @@ export function verifiedIdentity(connection: Connection, claims: VerifiedClaims)
 
 /** An identity that this process or another sealed before (login/login-confirmation.ts), and nothing else. */
 export function unsealedIdentity(identity: unknown): AddressedIdentity {
-  return brand(identity as Identity) as AddressedIdentity;
+  // The release before this one sealed no kind. Only identities of custom JWTs wait for a confirmation.
+  return brand({ kind: 'jwt-callback', ...(identity as Partial<Identity>) } as Identity) as AddressedIdentity;
 }
 
 const brand = (identity: Identity): VerifiedIdentity => identity as VerifiedIdentity;

@@ -23,9 +23,22 @@ export interface ChangeFeed {
   isAlive(): boolean;
   /** Grows with every change and every interruption: what was read under an older epoch may be outdated. */
   epoch(): number;
-  /** Calls back for each change, and with undefined when changes may have been missed. */
-  subscribe(listener: (change: Change | undefined) => void): void;
+  /**
+   * Calls back for each change, and with undefined when changes may have been missed.
+   * @param memory what is held because of that, for who counts it
+   */
+  subscribe(listener: (change: Change | undefined) => void, memory?: FedMemoryCounts): void;
+  memories(): readonly FedMemoryCounts[];
+  /** How often it was interrupted, and since when nothing was heard, in milliseconds. */
+  condition(): { readonly interruptions: number; readonly silentForMs: number };
   close(): Promise<void>;
+}
+
+/** One of the things that are held in memory, under a name of ours. */
+interface FedMemoryCounts {
+  readonly name: string;
+  /** What was answered from memory, what had to be read, and what is held now. */
+  counts(): { readonly hits: number; readonly misses: number; readonly entries: number };
 }
 
 export interface ChangeFeedOptions {
@@ -43,6 +56,9 @@ export function startChangeFeed(options: ChangeFeedOptions): ChangeFeed {
 class ReconnectingFeed implements ChangeFeed {
   readonly #options: ChangeFeedOptions;
   readonly #listeners: ((change: Change | undefined) => void)[] = [];
+  readonly #memories: FedMemoryCounts[] = [];
+  readonly #startedAtMs = performance.now();
+  #interruptions = 0;
   #client: pg.Client | undefined;
   #epoch = 0;
   #heardAtMs = -Infinity;
@@ -63,8 +79,18 @@ class ReconnectingFeed implements ChangeFeed {
     return this.#epoch;
   }
 
-  subscribe(listener: (change: Change | undefined) => void): void {
+  subscribe(listener: (change: Change | undefined) => void, memory?: FedMemoryCounts): void {
     this.#listeners.push(listener);
+    if (memory !== undefined) this.#memories.push(memory);
+  }
+
+  memories(): readonly FedMemoryCounts[] {
+    return this.#memories;
+  }
+
+  condition() {
+    const heardAtMs = Math.max(this.#heardAtMs, this.#startedAtMs);
+    return { interruptions: this.#interruptions, silentForMs: performance.now() - heardAtMs };
   }
 
   connect(): void {
@@ -128,6 +154,7 @@ class ReconnectingFeed implements ChangeFeed {
     void client.end().catch(() => undefined);
     if (this.#closed || this.#client !== undefined) return;
     if (wasCurrent) {
+      this.#interruptions++;
       this.#options.onFault(error);
       this.#announce(undefined);
     }

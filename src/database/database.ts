@@ -8,6 +8,7 @@ import { isNativeError } from 'node:util/types';
 import knex, { type Knex } from 'knex';
 import pg from 'pg';
 import { GatewayError } from '../errors.ts';
+import { statementSpan } from '../tracing.ts';
 import type { EmbeddedPostgres } from './embedded-postgres.ts';
 
 const CONNECT_TIMEOUT_MS = 1_500;
@@ -28,7 +29,18 @@ export interface Database {
   run<Result>(work: (db: Knex) => Promise<Result>): Promise<Result>;
   /** Like `run`, in one transaction. */
   transaction<Result>(work: (db: Knex.Transaction) => Promise<Result>): Promise<Result>;
+  pool(): PoolCounts;
   close(): Promise<void>;
+}
+
+/** Connections of this process to the database, now. */
+export interface PoolCounts {
+  /** The most that there may be. */
+  readonly size: number;
+  readonly used: number;
+  readonly free: number;
+  /** Who waits for one. */
+  readonly waiting: number;
 }
 
 export interface DatabaseOptions {
@@ -84,7 +96,9 @@ function dropWhenSilent(
 ): void {
   const query = connection.query.bind(connection);
   connection.query = (config, callback) => {
+    const end = statementSpan(typeof config === 'string' ? config : (config as { text: string }).text);
     query(config, (error, result) => {
+      end?.(error);
       if (isNativeError(error) && !(error instanceof pg.DatabaseError)) connection.__knex__disposed = error;
       callback(error, result);
     });
@@ -105,10 +119,24 @@ function connect(connection: ConnectionSettings, embedded?: EmbeddedPostgres): D
     connection,
     run: (work) => translatingFaults(() => work(db)),
     transaction: (work) => translatingFaults(() => db.transaction(work)),
+    pool: () => poolCounts(db),
     async close() {
       await db.destroy();
       await embedded?.release();
     },
+  };
+}
+
+/** As tarn counts them, the pool that knex works with. */
+function poolCounts(db: Knex): PoolCounts {
+  const { pool } = db.client as {
+    readonly pool: Record<'numUsed' | 'numFree' | 'numPendingAcquires', () => number>;
+  };
+  return {
+    size: POOL_SIZE,
+    used: pool.numUsed(),
+    free: pool.numFree(),
+    waiting: pool.numPendingAcquires(),
   };
 }
 

@@ -12,6 +12,8 @@ export interface FedMemory<Value> {
 
 interface FedMemoryOptions<Value extends object> {
   readonly feed: ChangeFeed;
+  /** What metrics call it. */
+  readonly name: string;
   /** Tables whose changes make an answer stale; each change names the key. */
   readonly tables: readonly string[];
   /** Whether a change of any key makes every answer stale. */
@@ -23,13 +25,19 @@ interface FedMemoryOptions<Value extends object> {
 }
 
 export function fedMemory<Value extends object>(options: FedMemoryOptions<Value>): FedMemory<Value> {
-  const { feed, tables, read } = options;
+  const { feed, name, tables, read } = options;
   const held = new LRUCache<string, Value>({ max: options.most });
   const reading = new Map<string, Promise<Value>>();
-  feed.subscribe((change) => {
-    if (change === undefined || (options.isWhole === true && tables.includes(change.table))) held.clear();
-    else if (tables.includes(change.table)) held.delete(change.key);
-  });
+  let hits = 0;
+  let misses = 0;
+  const counts = () => ({ hits, misses, entries: held.size });
+  feed.subscribe(
+    (change) => {
+      if (change === undefined || (options.isWhole === true && tables.includes(change.table))) held.clear();
+      else if (tables.includes(change.table)) held.delete(change.key);
+    },
+    { name, counts },
+  );
   const readAndHold = async (key: string, epoch: number): Promise<Value> => {
     const value = await read(key);
     if (feed.isAlive() && feed.epoch() === epoch) {
@@ -41,7 +49,11 @@ export function fedMemory<Value extends object>(options: FedMemoryOptions<Value>
   return {
     get(key) {
       const known = feed.isAlive() ? held.get(key) : undefined;
-      if (known !== undefined) return Promise.resolve(known);
+      if (known !== undefined) {
+        hits++;
+        return Promise.resolve(known);
+      }
+      misses++;
       const epoch = feed.epoch();
       // A read that began before a change must not answer who asks after it.
       const flight = `${epoch} ${key}`;

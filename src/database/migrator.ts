@@ -17,7 +17,7 @@ import { sqlState, type Database } from './database.ts';
 
 /** Names this product's lock among the advisory locks of the database: "gate" in ASCII. */
 const ADVISORY_LOCK = 0x67617465;
-const TABLE = 'schema_migrations';
+export const MIGRATIONS_TABLE = 'schema_migrations';
 
 /** How long a statement waits for a table that somebody works on, and so the longest that anybody waits behind it. */
 const LOCK_TIMEOUT = '800ms';
@@ -58,7 +58,7 @@ type Steps = (file: string, sql: string) => Promise<void>;
 
 const settingsFor = (folder: URL | undefined, runSteps: Steps): Knex.MigratorConfig => ({
   migrationSource: sqlFiles(folder, runSteps),
-  tableName: TABLE,
+  tableName: MIGRATIONS_TABLE,
   disableMigrationsListValidation: true,
 });
 
@@ -168,6 +168,11 @@ function migrationFailure(error: unknown): unknown {
   return new Refusal(`A migration failed (${state}: ${message}). It changed nothing.`, { cause: error });
 }
 
+/** Names of this release's migrations, in their order. */
+export function knownMigrations(): Promise<readonly string[]> {
+  return sqlFiles(undefined, () => Promise.resolve()).getMigrations([]);
+}
+
 /** The migrations of this release that the database does not have yet. */
 export async function pendingMigrations(database: Database): Promise<readonly string[]> {
   const { files, done } = await readMigrations(database);
@@ -182,9 +187,9 @@ export async function newerMigrations(database: Database): Promise<readonly stri
 
 function readMigrations(database: Database) {
   return database.run(async (db) => {
-    const files = await sqlFiles(undefined, () => Promise.resolve()).getMigrations([]);
-    const known = await db.schema.hasTable(TABLE);
-    const done = known ? ((await db(TABLE).pluck('name')) as string[]) : [];
+    const files = await knownMigrations();
+    const known = await db.schema.hasTable(MIGRATIONS_TABLE);
+    const done = known ? ((await db(MIGRATIONS_TABLE).pluck('name')) as string[]) : [];
     return { files, done };
   });
 }

@@ -1,13 +1,31 @@
 /** Files with secrets of this gateway's own that others on this machine can read. */
-import { readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
-import { chmodOf, exposure } from '../exposed-file.ts';
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
+import { chmodOf, chmodOfFolder, exposure, isReplaceable } from '../exposed-file.ts';
 import type { CheckParts } from './check.ts';
 import type { Finding } from './finding.ts';
 
 export async function checkFiles({ files }: CheckParts): Promise<readonly Finding[]> {
-  const found = await Promise.all(files.map(findingOf));
+  const found = await Promise.all(files.flatMap((file) => [findingOf(file), folderFindingOf(file)]));
   return found.flat();
+}
+
+/** Whoever may write to the folder of a key may put another one in its place. */
+async function folderFindingOf(file: string): Promise<readonly Finding[]> {
+  const isThere = await stat(file).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere || !(await isReplaceable(file))) return [];
+  return [
+    {
+      kind: 'exposed_file',
+      severity: 'warning',
+      subject: dirname(file),
+      message: `others on this machine can replace ${file}, as they can write to its folder`,
+      nextStep: chmodOfFolder(file),
+    },
+  ];
 }
 
 async function findingOf(file: string): Promise<readonly Finding[]> {

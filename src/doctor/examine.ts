@@ -1,9 +1,15 @@
 /** The doctor: all checks, one after the other, and what they found. Another check is one line here. */
 import { checkCertificates } from './check-certificates.ts';
+import { checkCustomers } from './check-customers.ts';
+import { checkDatabase } from './check-database.ts';
 import { checkExpiry } from './check-expiry.ts';
 import { checkFiles } from './check-files.ts';
 import { checkKeys } from './check-keys.ts';
+import { checkPublicUrl } from './check-public-url.ts';
 import { checkRefusedSecrets } from './check-refused-secrets.ts';
+import { checkRuntime } from './check-runtime.ts';
+import { checkSecretKey } from './check-secret-key.ts';
+import { checkSettings } from './check-settings.ts';
 import { checkWaysIn } from './check-ways-in.ts';
 import type { Check, CheckParts } from './check.ts';
 import type { Finding, Severity } from './finding.ts';
@@ -13,8 +19,14 @@ const CHECKS: readonly Check[] = [
   checkCertificates,
   checkRefusedSecrets,
   checkWaysIn,
+  checkCustomers,
   checkFiles,
   checkKeys,
+  checkSettings,
+  checkSecretKey,
+  checkRuntime,
+  checkDatabase,
+  checkPublicUrl,
 ];
 
 /** What is so already comes first, the worst of it before the rest; then what ends, by its date. */

@@ -27,7 +27,7 @@ export const LONGEST_WARNING_DAYS = 30;
 const DAY_MS = 86_400_000;
 
 /** Days left, begun ones included; 0 or less: it is over. */
-export function daysLeft({ expiresAt }: ExpiringThing, nowMs: number): number {
+export function daysLeft({ expiresAt }: Pick<ExpiringThing, 'expiresAt'>, nowMs: number): number {
   // Without the minus that rounding leaves before a zero.
   return Math.ceil((expiresAt.getTime() - nowMs) / DAY_MS) + 0;
 }

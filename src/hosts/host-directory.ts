@@ -15,6 +15,7 @@ export interface HostDirectory {
 export function openHostDirectory(database: Database, feed: ChangeFeed): HostDirectory {
   const memory = fedMemory<{ readonly host: Host | undefined }>({
     feed,
+    name: 'hosts',
     tables: ['hosts', 'host_organizations'],
     most: MOST_HOSTS,
     read: async (name) => ({ host: await findHost(database, name) }),

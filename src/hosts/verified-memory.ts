@@ -52,6 +52,8 @@ export function verifiedMemory(feed: ChangeFeed, most: number): VerifiedMemory {
   const changes = new Map<string, number>();
   let turn = 0;
   let clearedAt = 0;
+  let hits = 0;
+  let misses = 0;
   const clear = () => {
     clearedAt = ++turn;
     held.clear();
@@ -61,11 +63,14 @@ export function verifiedMemory(feed: ChangeFeed, most: number): VerifiedMemory {
     if (changes.size >= MOST_CHANGES) clear();
     else changes.set(id, ++turn);
   };
-  feed.subscribe((change) => {
-    if (change === undefined || WIDE_TABLES.has(change.table)) clear();
-    else if (change.table === 'organizations') note(change.organizationId ?? change.key);
-    else if (KEYED_TABLES.has(change.table)) note(change.key);
-  });
+  feed.subscribe(
+    (change) => {
+      if (change === undefined || WIDE_TABLES.has(change.table)) clear();
+      else if (change.table === 'organizations') note(change.organizationId ?? change.key);
+      else if (KEYED_TABLES.has(change.table)) note(change.key);
+    },
+    { name: 'verified', counts: () => ({ hits, misses, entries: held.size }) },
+  );
   const isCurrent = (found: Held): boolean =>
     clearedAt <= found.turn &&
     (changes.size === 0 || idsOf(found.session).every((id) => (changes.get(id) ?? 0) <= found.turn));
@@ -74,12 +79,16 @@ export function verifiedMemory(feed: ChangeFeed, most: number): VerifiedMemory {
       if (!feed.isAlive()) return undefined;
       const found = held.get(key);
       if (found === undefined) return undefined;
-      if (performance.now() < found.goodUntilMs && isCurrent(found)) return found;
+      if (performance.now() < found.goodUntilMs && isCurrent(found)) {
+        hits++;
+        return found;
+      }
       held.delete(key);
       return undefined;
     },
     moment: () => ({ turn: feed.isAlive() ? turn : Number.NEGATIVE_INFINITY, atMs: performance.now() }),
     hold(key, verified, { turn: readAt, atMs }) {
+      misses++;
       held.set(key, { ...verified, turn: readAt, goodUntilMs: atMs + verified.ttlSeconds * 1000 });
     },
     drop(key) {

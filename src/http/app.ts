@@ -11,6 +11,7 @@ import express, {
 } from 'express';
 import helmet from 'helmet';
 import { GatewayError } from '../errors.ts';
+import type { ConnectionKind } from '../connections/connection.ts';
 import { describeError } from '../log.ts';
 import { respondWithFailure } from './failures.ts';
 import { giveTicket, showHostSignOut, signOutOfHost, startSignIn, takeTicket } from './host-routes.ts';
@@ -23,6 +24,7 @@ import { decideOnDevice, showDevicePage } from './device-routes.ts';
 import { showLoginPage, startFromAddress } from './login-routes.ts';
 import type { Metrics } from './metrics.ts';
 import { METRICS_PATH, showMetrics } from './metrics-routes.ts';
+import { observeRequests } from './observe-requests.ts';
 import { DEVICE_PATH } from './opened-code.ts';
 import { styleSource } from './pages/page.ts';
 import type { AppParts, HttpParts } from './parts.ts';
@@ -45,6 +47,8 @@ interface Route {
   readonly access: Access;
   /** A failure here may not show whether a domain is known. */
   readonly isCallback?: boolean;
+  /** Where providers of one kind send people back to. */
+  readonly kind?: ConnectionKind;
   /** It is a program that asks, and it understands the errors of RFC 6749 section 5.2. */
   readonly answersOAuth?: boolean;
   readonly handle: (request: Request, response: Response) => void | Promise<void>;
@@ -64,6 +68,7 @@ function routes(parts: AppParts): readonly Route[] {
       path: '/sso/oidc/:connection_id/callback',
       access: 'attempt',
       isCallback: true,
+      kind: 'oidc',
       handle: completeOidc(parts),
     },
     {
@@ -71,6 +76,7 @@ function routes(parts: AppParts): readonly Route[] {
       path: '/v3/api/user/sso/:domain/authenticate',
       access: 'attempt',
       isCallback: true,
+      kind: 'jwt-callback',
       handle: completeJwtCallback(parts),
     },
     { method: 'get', path: DEVICE_PATH, access: 'attempt', handle: showDevicePage(parts) },
@@ -126,7 +132,7 @@ export function createApp(parts: AppParts): Express {
   app.set('etag', false);
   app.disable('x-powered-by');
   if (parts.config.trustProxy !== undefined) app.set('trust proxy', parts.config.trustProxy);
-  app.use(answerHeaders(parts), logRequests(parts));
+  app.use(observeRequests(parts), answerHeaders(parts));
   const all = routes(parts);
   for (const route of all) {
     const readers = route.method === 'post' ? bodyReaders : [];
@@ -194,7 +200,11 @@ function handler(route: Route): RequestHandler {
       await route.handle(request, response);
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error;
-      throw error.with({ isCallback: route.isCallback === true, answersOAuth: route.answersOAuth === true });
+      throw error.with({
+        isCallback: route.isCallback === true,
+        connectionKind: route.kind,
+        answersOAuth: route.answersOAuth === true,
+      });
     }
   };
 }
@@ -236,23 +246,5 @@ function answerHeaders({ config }: HttpParts): RequestHandler {
     delete request.headers['if-none-match'];
     delete request.headers['if-modified-since'];
     security(request, response, next);
-  };
-}
-
-/** One line a request: never its query, its headers, or a path that may hold somebody's data. */
-function logRequests({ log }: HttpParts): RequestHandler {
-  return (request, response, next) => {
-    if (!log.isLevelEnabled('info')) {
-      next();
-      return;
-    }
-    const startedAtMs = performance.now();
-    response.once('close', () => {
-      const listed = (request.route as { readonly path?: string } | undefined)?.path;
-      const route = listed ?? (response.locals['route'] as string | undefined) ?? 'none';
-      const durationMs = Math.round((performance.now() - startedAtMs) * 10) / 10;
-      log.info({ method: request.method, route, status: response.statusCode, durationMs }, 'request');
-    });
-    next();
   };
 }

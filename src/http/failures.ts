@@ -11,6 +11,7 @@ import type { Config } from '../config.ts';
 import type { Database } from '../database/database.ts';
 import { findGatewayError, GatewayError, type FailureCode } from '../errors.ts';
 import { describeError, type Logger } from '../log.ts';
+import type { Meters } from '../meters.ts';
 import { transactionDigest, transactionForgettableAt } from '../login/login-transaction.ts';
 import type { Exchange } from './exchange.ts';
 import type { Cookies } from './cookies.ts';
@@ -25,6 +26,7 @@ export interface FailureParts {
   readonly cookies: Cookies;
   readonly log: Logger;
   readonly tally: FailureTally;
+  readonly meters: Meters;
 }
 
 /** A failure as it is shown. */
@@ -101,6 +103,7 @@ async function recordFailure(
   const { code, context } = error;
   const reference = context.reference ?? newReference();
   const shown = publicCode(code, context.isCallback);
+  if (publicFailures[code].isSignIn) parts.meters.signIn(context.connectionKind, code);
   // While we are unavailable there is most likely nothing to write to, and nobody should wait to find out.
   const isForTrail = publicFailures[code].isSignIn && code !== 'temporarily_unavailable';
   if (!isForTrail || context.isRecorded === true) return { code: shown, reference };
@@ -117,6 +120,7 @@ async function recordFailure(
     const isFirst = await recordLoginFailure(parts.database, event, spent);
     return { code: isFirst ? shown : 'login_expired', reference };
   } catch (fault) {
+    parts.meters.lostAuditEvent();
     parts.log.error(
       { reference, code, error: describeError(fault) },
       'a failure could not be written to the audit trail',

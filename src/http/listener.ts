@@ -9,6 +9,7 @@ export function createListener(parts: AppParts): RequestListener {
   const app = createApp(parts);
   const isAnswered = verifyFront(parts, app.get('trust proxy fn') as ProxyTrust);
   return (request, response) => {
-    if (!isAnswered(request, response)) app(request, response);
+    if (isAnswered(request, response)) parts.meters.verified();
+    else app(request, response);
   };
 }

@@ -29,6 +29,6 @@ export interface HttpParts extends FailureParts {
 export interface AppParts extends HttpParts {
   /** Whether the process is on its way out, and a load balancer should look elsewhere. */
   readonly isStopping: () => boolean;
-  /** Where they are shown among the other routes. */
+  /** Where they are read among the other routes. */
   readonly metrics: Metrics | undefined;
 }

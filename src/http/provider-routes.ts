@@ -147,6 +147,7 @@ async function writeRefusal(parts: HttpParts, request: IncomingMessage, refusal:
   const { error, clientId, cause, reference } = refusal;
   if (error === 'invalid_client') await parts.limits.countRefusedClient(request as Request, clientId);
   const failure = findGatewayError(cause);
+  if (failure !== undefined) parts.meters.signIn(failure.context.connectionKind, failure.code);
   if (failure?.context.isRecorded === true) return failure.context.reference ?? reference;
   const isUnavailable = failure?.code === 'temporarily_unavailable' || error === 'server_error';
   parts.log[isUnavailable ? 'error' : 'info'](
@@ -162,6 +163,7 @@ async function writeRefusal(parts: HttpParts, request: IncomingMessage, refusal:
   try {
     return await writeFailure(parts, { reference, ...event }, request as Request);
   } catch (fault) {
+    parts.meters.lostAuditEvent();
     parts.log.error(
       { reference, error: describeError(fault) },
       'a refusal could not be written to the audit trail',

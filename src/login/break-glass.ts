@@ -95,8 +95,10 @@ export async function signInByBreakGlass(
   });
   try {
     requireSession(finished, email.address, true);
+    parts.meters.signIn('break-glass');
   } catch (error) {
-    const context = { organizationId, connectionId: connection.id, email: email.address };
+    const about = { connectionId: connection.id, connectionKind: 'break-glass' };
+    const context = { organizationId, ...about, email: email.address };
     throw error instanceof GatewayError ? error.with(context) : error;
   }
   return { sessionSecret, returnTo: finished.returnUrl ?? '/', ttlSeconds };

@@ -21,6 +21,7 @@ import type { Callback } from '../connections/connector.ts';
 import type { AddressedIdentity, VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
+import { signInStep } from '../tracing.ts';
 import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
 import { askAdmission } from './admission-store.ts';
 import { attemptedConnection } from './attempted-connection.ts';
@@ -50,6 +51,14 @@ export type LoginOutcome =
 
 /** @throws GatewayError that says which of the seven steps failed, and what the failure spends */
 export async function completeLogin(parts: LoginParts, arrival: Arrival): Promise<LoginOutcome> {
+  return signInStep('complete', arrival.transaction, (learnKind) => complete(parts, arrival, learnKind));
+}
+
+async function complete(
+  parts: LoginParts,
+  arrival: Arrival,
+  learnKind: (kind: string) => void,
+): Promise<LoginOutcome> {
   const { transaction } = arrival;
   if (transaction.isTest === true) throw new Error('a test signs nobody in');
   // The second of two clicks must not use up at the provider what the first is about to redeem.
@@ -61,14 +70,18 @@ export async function completeLogin(parts: LoginParts, arrival: Arrival): Promis
   parts.underWay.add(transaction.id);
   try {
     const connection = await requireSameConnection(parts, transaction);
-    const { returnsState } = connectionKinds[connection.kind];
-    const identity = await withinDeadline(async () => {
-      const connector = await parts.connectors.open(connection);
-      return connector.complete(arrival.callback, transaction.secrets, {
-        longestAgeSeconds: longestSignInAge(transaction.returnTo),
-        startedAtSeconds: transaction.startedAtSeconds,
-      });
-    });
+    const { kind } = connection;
+    learnKind(kind);
+    const identity = await withinDeadline(() =>
+      signInStep('verify identity', { ...transaction, kind }, async () => {
+        const connector = await parts.connectors.open(connection);
+        return connector.complete(arrival.callback, transaction.secrets, {
+          longestAgeSeconds: longestSignInAge(transaction.returnTo),
+          startedAtSeconds: transaction.startedAtSeconds,
+        });
+      }),
+    );
+    const { returnsState } = connectionKinds[kind];
     if (!returnsState && needsConfirmation(transaction, identity)) {
       await requireAdmissible(parts, identity, transaction);
       return { kind: 'confirm', identity };

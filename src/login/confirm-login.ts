@@ -22,7 +22,13 @@ export async function confirmSignIn(
       return { kind: 'signed-in', sessionSecret, returnTo: transaction.returnTo ?? '/' };
     }
     const { organizationId, connectionId, returnTo } = transaction;
-    throw error.with({ organizationId, connectionId, returnTo, spentTransaction: transaction });
+    throw error.with({
+      organizationId,
+      connectionId,
+      connectionKind: identity.kind,
+      returnTo,
+      spentTransaction: transaction,
+    });
   }
 }
 

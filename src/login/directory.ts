@@ -35,9 +35,12 @@ const KEY_OF_TABLE: Readonly<Record<string, DirectoryKey>> = {
 
 export function openDirectory(database: Database, feed: ChangeFeed): Directory {
   const directory = new CachedDirectory(database, feed);
-  feed.subscribe((change) => {
-    directory.forget(change);
-  });
+  feed.subscribe(
+    (change) => {
+      directory.forget(change);
+    },
+    { name: 'directory', counts: () => directory.counts() },
+  );
   return {
     byDomain: (name) => directory.find('domain', name),
     bySlug: (slug) => directory.find('slug', slug),
@@ -54,6 +57,8 @@ class CachedDirectory {
   readonly #entries = new LRUCache<string, DirectoryEntry>({ max: MOST_ENTRIES });
   /** Reads under way, so that a thousand people of one company ask once. */
   readonly #reading = new Map<string, Promise<DirectoryEntry | undefined>>();
+  #hits = 0;
+  #misses = 0;
 
   constructor(database: Database, feed: ChangeFeed) {
     this.#database = database;
@@ -64,10 +69,13 @@ class CachedDirectory {
     const name = `${key} ${value}`;
     if (this.#feed.isAlive()) {
       const id = this.#ids.get(name);
-      if (id === '') return Promise.resolve(undefined);
       const entry = id === undefined ? undefined : this.#entries.get(id);
-      if (entry !== undefined) return Promise.resolve(entry);
+      if (id === '' || entry !== undefined) {
+        this.#hits++;
+        return Promise.resolve(entry);
+      }
     }
+    this.#misses++;
     const epoch = this.#feed.epoch();
     // A read that began before a change must not answer who asks after it.
     const flight = `${epoch} ${name}`;
@@ -95,6 +103,10 @@ class CachedDirectory {
     this.#ids.set(`slug ${slug}`, id);
     // Whoever starts through a connection comes back through it.
     for (const connection of entry.connections) this.#ids.set(`connection ${connection.id}`, id);
+  }
+
+  counts() {
+    return { hits: this.#hits, misses: this.#misses, entries: this.#ids.size };
   }
 
   forget(change: Change | undefined): void {

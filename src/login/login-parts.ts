@@ -1,6 +1,7 @@
 /** What the flow is made of: handed in, so that a test runs the same flow with a clock or a provider of its own. */
 import type { OpenConnectors } from '../connections/open-connectors.ts';
 import type { Database } from '../database/database.ts';
+import type { Meters } from '../meters.ts';
 import type { Regions } from '../organizations/home-region.ts';
 import type { SecretBox } from '../secret-box.ts';
 import type { Directory } from './directory.ts';
@@ -10,6 +11,7 @@ export interface LoginParts {
   readonly directory: Directory;
   readonly connectors: OpenConnectors;
   readonly secrets: SecretBox;
+  readonly meters: Meters;
   /** Ids of the attempts that this process is completing. */
   readonly underWay: Set<string>;
   /** Origin of this gateway. */

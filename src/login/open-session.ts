@@ -5,6 +5,7 @@
 import { connectionPlace, type UserPolicy } from '../connections/connection.ts';
 import type { VerifiedIdentity } from '../connections/verified-identity.ts';
 import { GatewayError, type FailureCode } from '../errors.ts';
+import { signInStep } from '../tracing.ts';
 import type { EmailAddress } from '../organizations/email-address.ts';
 import { refreshTokenPlace } from '../sessions/session.ts';
 import { admissionRefusal, type Admission } from './admit-identity.ts';
@@ -38,6 +39,18 @@ export interface OpenedSession {
 
 /** @throws GatewayError that says why there is no session */
 export async function openSession(
+  parts: LoginParts,
+  identity: VerifiedIdentity,
+  opening: SessionOpening,
+): Promise<OpenedSession> {
+  const { id, returnUrl } = await signInStep('open session', identity, () =>
+    finish(parts, identity, opening),
+  );
+  parts.meters.signIn(identity.kind);
+  return { id, returnUrl };
+}
+
+async function finish(
   parts: LoginParts,
   identity: VerifiedIdentity,
   opening: SessionOpening,

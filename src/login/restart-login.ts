@@ -44,7 +44,11 @@ export async function restartLogin(parts: LoginParts, token: UnsolicitedToken): 
     startedByToken = identity.singleUse[0]?.digest;
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
-    throw error.with({ organizationId: organization.id, connectionId: connection.id });
+    throw error.with({
+      organizationId: organization.id,
+      connectionId: connection.id,
+      connectionKind: connection.kind,
+    });
   }
   return startLogin(parts, {
     route: { organization, connection, domain, email: undefined },

@@ -2,6 +2,7 @@
 import { connectionKinds } from '../connections/connection-kinds.ts';
 import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
+import { signInStep } from '../tracing.ts';
 import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
 import { newTransaction, type LoginTransaction } from './login-transaction.ts';
@@ -27,6 +28,13 @@ export interface StartedLogin {
 
 /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
 export async function startLogin(parts: LoginParts, start: LoginStart): Promise<StartedLogin> {
+  const { organization, connection } = start.route;
+  const { id: connectionId, kind } = connection;
+  const whose = { organizationId: organization.id, connectionId, kind };
+  return signInStep('start', whose, () => begin(parts, start));
+}
+
+async function begin(parts: LoginParts, start: LoginStart): Promise<StartedLogin> {
   const { organization, connection, domain, email } = start.route;
   const transaction = newTransaction({
     organizationId: organization.id,
@@ -59,6 +67,7 @@ export async function startLogin(parts: LoginParts, start: LoginStart): Promise<
     throw error.with({
       organizationId: organization.id,
       connectionId: connection.id,
+      connectionKind: connection.kind,
       returnTo: start.returnTo,
     });
   }

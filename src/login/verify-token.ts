@@ -13,6 +13,7 @@ import { GatewayError } from '../errors.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
 import { findLiveSession } from '../sessions/session-store.ts';
 import { newSessionSecret, sessionDigest, type Session } from '../sessions/session.ts';
+import { signInStep } from '../tracing.ts';
 import { requireHomeHere } from './find-home.ts';
 import type { LoginParts } from './login-parts.ts';
 import { openSession } from './open-session.ts';
@@ -30,10 +31,14 @@ export async function verifyToken(parts: LoginParts, signIn: TokenSignIn): Promi
   try {
     await requireHomeHere(parts, signIn.organization);
     const route = await routeToken(parts.directory, signIn);
-    return await signInAt(parts, route, signIn);
+    const organizationId = route.organization.id;
+    const { id: connectionId, kind } = route.connection;
+    return await signInStep('exchange', { organizationId, connectionId, kind }, () =>
+      signInAt(parts, route, signIn),
+    );
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
-    throw error.with({ clientId });
+    throw error.with({ clientId, connectionKind: signIn.kind });
   }
 }
 
@@ -48,10 +53,13 @@ async function signInAt(
         reason: 'the application is not for the people of this organization',
       });
     }
-    const identity = await withinDeadline(async () => {
-      const connector = await parts.connectors.open(connection);
-      return connector.verify(presented);
-    });
+    const whose = { organizationId: organization.id, connectionId: connection.id, kind: connection.kind };
+    const identity = await withinDeadline(() =>
+      signInStep('verify identity', whose, async () => {
+        const connector = await parts.connectors.open(connection);
+        return connector.verify(presented);
+      }),
+    );
     const secretDigest = sessionDigest(newSessionSecret());
     if (secretDigest === undefined) throw new Error('a new session has no digest');
     const { id } = await openSession(parts, identity, {

@@ -9,6 +9,7 @@ import { isNativeError } from 'node:util/types';
 import { Agent, fetch as undiciFetch } from 'undici';
 import { findGatewayError, GatewayError } from '../errors.ts';
 import { parseUrl } from '../parse-url.ts';
+import { outboundCall } from '../tracing.ts';
 import { currentDeadline, joinedDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 import { isPublicAddress } from './public-address.ts';
 import { openResolver, type Resolver } from './resolver.ts';
@@ -86,8 +87,10 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
       options.signal,
     ]);
     try {
-      const response = await send(url, { ...options, redirect: 'manual', signal });
-      return await withinLimits(response, limits.largestKib ?? LARGEST_BODY_KIB);
+      return await outboundCall({ method: options.method, url: new URL(url) }, async () => {
+        const response = await send(url, { ...options, redirect: 'manual', signal });
+        return withinLimits(response, limits.largestKib ?? LARGEST_BODY_KIB);
+      });
     } catch (error) {
       const ours = findGatewayError(error);
       if (ours !== undefined) throw ours;

@@ -36,14 +36,19 @@ interface LineCounts {
   readonly notSent: number;
 }
 
-export interface LineClocks {
+export interface LineOptions {
   /** Milliseconds on a clock that is never set back. */
   readonly clock?: { now(): number };
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Hears what became of each call, and how long the provider took for it. */
+  readonly onCall?: (outcome: 'answered' | 'failed' | 'not_sent', seconds: number) => void;
 }
 
-export function providerLine(fetch: GuardedFetch, { clock = performance, now }: LineClocks): ProviderLine {
+export function providerLine(
+  fetch: GuardedFetch,
+  { clock = performance, now, onCall = () => undefined }: LineOptions,
+): ProviderLine {
   const asked = openCircuit({ mostInARow: MOST_IN_A_ROW, clock, now });
   const remembered = openCircuit({ mostInARow: MOST_IN_A_ROW_REMEMBERED, clock, now });
   const queue = callQueue({ mostAtOnce: MOST_AT_ONCE, mostWaiting: MOST_WAITING });
@@ -57,6 +62,7 @@ export function providerLine(fetch: GuardedFetch, { clock = performance, now }: 
         .enter(circuit, () => joinedDeadline(limitMs, [currentDeadline(), options.signal]))
         .catch((error: unknown) => {
           counted.notSent++;
+          onCall('not_sent', 0);
           throw error;
         });
       const startedAtMs = clock.now();
@@ -70,7 +76,9 @@ export function providerLine(fetch: GuardedFetch, { clock = performance, now }: 
         outcome = failureOf(error, clock.now() - startedAtMs);
         throw error;
       } finally {
-        counted[outcome.kind === 'answer' ? 'answered' : 'failed']++;
+        const became = outcome.kind === 'answer' ? 'answered' : 'failed';
+        counted[became]++;
+        onCall(became, (clock.now() - startedAtMs) / 1000);
         report(outcome);
       }
     },

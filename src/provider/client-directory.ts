@@ -42,6 +42,7 @@ interface Known {
 export function openClientDirectory(database: Database, feed: ChangeFeed, box: SecretBox): ClientDirectory {
   const memory = fedMemory<Known>({
     feed,
+    name: 'applications',
     tables: ['applications', 'application_organizations'],
     most: MOST_APPLICATIONS,
     read: async (clientId) => {

@@ -26,6 +26,7 @@ export function signingKeysInMemory<Made>(
 ): () => Promise<Made> {
   const memory = fedMemory({
     feed,
+    name: 'signing_keys',
     tables: ['signing_keys'],
     isWhole: true,
     most: 1,

@@ -185,11 +185,13 @@ describe('doctor', () => {
       );
     await proof(inDays(6));
     const found = await examine();
-    expect(seen(found)).toEqual([['domain_proof', 'critical', 'acme', 6]]);
-    expect(found.findings[0]).toMatchObject({ subject: 'acme.example', connection: null });
-    expect(found.findings[0]?.next_step).toContain('gatehouse domain verify acme.example');
+    // It has no connection either.
+    const noWayIn = ['no_way_in', 'notice', 'acme', null];
+    expect(seen(found)).toEqual([noWayIn, ['domain_proof', 'critical', 'acme', 6]]);
+    expect(found.findings[1]).toMatchObject({ subject: 'acme.example', connection: null });
+    expect(found.findings[1]?.next_step).toContain('gatehouse domain verify acme.example');
     await proof(inDays(-1));
-    expect(seen(await examine())).toEqual([['domain_proof', 'critical', 'acme', -1]]);
+    expect(seen(await examine())).toEqual([noWayIn, ['domain_proof', 'critical', 'acme', -1]]);
   });
 
   it('leaves out what is disabled', async () => {

@@ -1,4 +1,4 @@
-/** A host on loopback whose TLS certificate a test may renew. It answers nobody. */
+/** A host on loopback whose TLS certificate a test may renew. It has nothing, but for what it is told to answer with. */
 import { once } from 'node:events';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -12,8 +12,9 @@ export interface TlsHost {
   close(): Promise<void>;
 }
 
-export async function startTlsHost(certificate: Certificate): Promise<TlsHost> {
-  const server = createServer(certificate, (_, response) => response.writeHead(404).end());
+export async function startTlsHost(certificate: Certificate, body?: string): Promise<TlsHost> {
+  const status = body === undefined ? 404 : 200;
+  const server = createServer(certificate, (_, response) => response.writeHead(status).end(body));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const host = `localhost:${(server.address() as AddressInfo).port}`;
