@@ -1,6 +1,17 @@
 /** All scenarios, in the order in which they are played. */
 import type { Scenario } from '../scenario.ts';
+import { clockScenarios } from './clocks.ts';
 import { commitScenarios } from './commit.ts';
 import { databaseScenarios } from './database.ts';
+import { providerScenarios } from './providers.ts';
+import { replayScenarios } from './replay.ts';
+import { rollingScenarios } from './rolling.ts';
 
-export const scenarios: readonly Scenario[] = [...databaseScenarios, ...commitScenarios];
+export const scenarios: readonly Scenario[] = [
+  ...databaseScenarios,
+  ...commitScenarios,
+  ...providerScenarios,
+  ...clockScenarios,
+  ...replayScenarios,
+  ...rollingScenarios,
+];
