@@ -135,7 +135,10 @@ async function openServers(config: Config, parts: HttpParts, expiring: () => rea
   const lines = () => parts.login.connectors.lines();
   const all = config.metrics === 'off' ? undefined : await openMetrics({ lines, expiring });
   const metrics = config.metrics === 'main port' ? all : undefined;
-  const main = gracefulServer((isStopping) => createListener({ ...parts, isStopping, metrics }));
+  const main = gracefulServer(
+    (isStopping) => createListener({ ...parts, isStopping, metrics }),
+    config.stopDelaySeconds,
+  );
   const own =
     typeof config.metrics === 'string' || all === undefined
       ? undefined

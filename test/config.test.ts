@@ -41,6 +41,7 @@ describe('readConfig', () => {
       brandLogoUrl: undefined,
       supportUrl: undefined,
       rateLimits: true,
+      stopDelaySeconds: 0,
       metrics: 'off',
       logLevel: 'info',
     });

@@ -44,6 +44,8 @@ export class Site {
       SECRET_KEY: randomBytes(32).toString('base64'),
       DATABASE_URL: postgres.urlThrough(desk.port, database),
       RATE_LIMITS: 'off',
+      // What it is where nodes are not on loopback.
+      STOP_DELAY: '2s',
       LOG_LEVEL: 'info',
       ...options.env,
     };

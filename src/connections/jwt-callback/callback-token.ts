@@ -145,8 +145,10 @@ function requireParties(payload: JsonObject, context: CallbackTokenContext): voi
 /**
  * What makes a second use of this token recognisable. Never its last part: many spellings of one signature verify.
  */
-function singleUses(token: string, payload: JsonObject, expiresAtSeconds: number): readonly SingleUse[] {
+function singleUses(token: string, payload: JsonObject, endsAtSeconds: number): readonly SingleUse[] {
   const digest = (text: string) => createHash('sha256').update(text).digest('base64url');
+  // Remembered for longer than it is good: another node's clock may be behind.
+  const expiresAtSeconds = endsAtSeconds + CLOCK_TOLERANCE_SECONDS;
   const signed = token.slice(0, token.lastIndexOf('.'));
   const uses: SingleUse[] = [{ purpose: 'jwt-callback-token', digest: digest(signed), expiresAtSeconds }];
   const id = member(payload, 'jti');
