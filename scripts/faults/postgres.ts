@@ -3,10 +3,10 @@
  * are Debian's where they are installed, else the embedded ones. Only the harness reaches it, through a socket in a folder
  * of its own; nodes come through a relay (relay.ts).
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { constants } from 'node:fs';
-import { access, chmod, chown, mkdir, mkdtemp, open, readFile, rm } from 'node:fs/promises';
+import { access, chmod, chown, mkdir, mkdtemp, open, readFile, rm, writeFile } from 'node:fs/promises';
 import type { NetConnectOpts } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -59,8 +59,16 @@ interface OwnServer {
   newLog(): Promise<string>;
   /** Settings that stay until they are reset; `null` resets. */
   set(name: string, value: string | null): Promise<void>;
-  /** A folder that its account may write, for a tablespace. */
+  /** As whom it runs. */
   readonly account: { readonly uid: number; readonly gid: number };
+  /** Starts a standby that follows this server; the server is stopped for a moment while its files are copied. */
+  addStandby(): Promise<Standby>;
+}
+
+export interface Standby {
+  readonly address: NetConnectOpts;
+  query(sql: string, database?: string): Promise<Row[]>;
+  stop(): Promise<void>;
 }
 
 /** @param url a server of somebody's, on which databases may be made; undefined: one of our own */
@@ -120,25 +128,25 @@ async function startPostgres(): Promise<Postgres> {
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-faults-'));
   await chmod(folder, 0o755);
   const programs = await findPrograms(SYSTEM_FOLDER);
-  const [data, socket] = [join(folder, 'data'), join(folder, 'socket')];
-  for (const made of [data, socket]) {
-    await mkdir(made, { mode: 0o700 });
-    if (process.geteuid?.() === 0) await chown(made, account.uid, account.gid);
-  }
   const asAccount = { cwd: '/', env: { LC_ALL: 'C', PATH: '/usr/bin:/bin' }, ...runningAs(account) };
-  const init = ['-D', data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'];
+  const place: Place = {
+    folder,
+    data: join(folder, 'data'),
+    socket: join(folder, 'socket'),
+    asAccount,
+    account,
+  };
+  for (const made of [place.data, place.socket]) await makePrivate(made, account);
+  const init = ['-D', place.data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'];
   await promisify(execFile)(programs.initdb, init, asAccount);
-  const logFile = join(folder, 'log');
-  const urlOf = (database: string) =>
-    `postgres://${USER}@localhost:${PORT}/${database}?host=${encodeURIComponent(socket)}`;
-  const query: Postgres['query'] = (sql, values = [], database = 'postgres') =>
-    run(urlOf(database), sql, values);
-  const own = ownServer({ program: programs.postgres, data, socket, logFile, account, asAccount, query });
+  const own = ownServer(programs.postgres, place);
   await own.start();
+  const query: Postgres['query'] = (sql, values = [], database = 'postgres') =>
+    run(urlAt(place, database), sql, values);
   const [row] = await query('SHOW server_version');
   return {
     version: `PostgreSQL ${String(row?.['server_version'])}, ${programs.name} programs`,
-    address: { path: join(socket, `.s.PGSQL.${PORT}`) },
+    address: addressOf(place),
     urlThrough: (port, database) => `postgres://${USER}@127.0.0.1:${port}/${database}`,
     query,
     own,
@@ -149,61 +157,102 @@ async function startPostgres(): Promise<Postgres> {
   };
 }
 
-interface OwnPlace {
-  readonly program: string;
+/** Where a cluster is, and as whom it runs. */
+interface Place {
+  /** Of all that belongs to it, and to its standby. */
+  readonly folder: string;
   readonly data: string;
   readonly socket: string;
-  readonly logFile: string;
   readonly account: OwnServer['account'];
   readonly asAccount: object;
-  readonly query: Postgres['query'];
 }
 
-function ownServer({ program, data, socket, logFile, account, asAccount, query }: OwnPlace): OwnServer {
-  let server: ReturnType<typeof spawn> | undefined;
+const addressOf = ({ socket }: Place): NetConnectOpts => ({ path: join(socket, `.s.PGSQL.${PORT}`) });
+const urlAt = ({ socket }: Place, database: string) =>
+  `postgres://${USER}@localhost:${PORT}/${database}?host=${encodeURIComponent(socket)}`;
+
+async function makePrivate(folder: string, { uid, gid }: OwnServer['account']): Promise<void> {
+  await mkdir(folder, { mode: 0o700 });
+  if (process.geteuid?.() === 0) await chown(folder, uid, gid);
+}
+
+/** Starts the program and waits until it answers. */
+async function launch(program: string, place: Place, settings: Readonly<Record<string, string>> = {}) {
+  const all = { ...SETTINGS, unix_socket_directories: place.socket, ...settings };
+  const options = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const log = await open(`${place.data}.log`, 'a');
+  const server = spawn(program, ['-D', place.data, ...options], {
+    ...place.asAccount,
+    detached: true,
+    stdio: ['ignore', log.fd, log.fd],
+  });
+  server.unref();
+  await log.close();
+  await until('PostgreSQL is started', 60_000, async () => {
+    if (!isRunning(server))
+      throw new Error(`PostgreSQL ended:\n${await readFile(`${place.data}.log`, 'utf8')}`);
+    return run(urlAt(place, 'postgres'), 'SELECT 1', []).then(
+      () => true,
+      () => false,
+    );
+  });
+  return server;
+}
+
+const isRunning = ({ exitCode, signalCode }: ChildProcess) => exitCode === null && signalCode === null;
+
+async function end(server: ChildProcess, ending: Ending): Promise<void> {
+  const exit = once(server, 'exit');
+  server.ref();
+  server.kill(SIGNALS[ending]);
+  await exit;
+}
+
+function ownServer(program: string, place: Place): OwnServer {
+  let server: ChildProcess | undefined;
   let read = 0;
-  const isRunning = () => server !== undefined && server.exitCode === null && server.signalCode === null;
-  return {
-    account,
-    isRunning,
+  const query = (sql: string) => run(urlAt(place, 'postgres'), sql, []);
+  const own: OwnServer = {
+    account: place.account,
+    isRunning: () => server !== undefined && isRunning(server),
     async start() {
-      const settings = { ...SETTINGS, unix_socket_directories: socket };
-      const options = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-      const log = await open(logFile, 'a');
-      server = spawn(program, ['-D', data, ...options], {
-        ...asAccount,
-        detached: true,
-        stdio: ['ignore', log.fd, log.fd],
-      });
-      server.unref();
-      await log.close();
-      await until('PostgreSQL is started', 60_000, async () => {
-        if (!isRunning()) throw new Error(`PostgreSQL ended:\n${await readFile(logFile, 'utf8')}`);
-        return query('SELECT 1').then(
-          () => true,
-          () => false,
-        );
-      });
+      server = await launch(program, place);
     },
     async stop(ending) {
-      if (server === undefined || !isRunning()) throw new Error('PostgreSQL is stopped already');
-      const exit = once(server, 'exit');
-      server.ref();
-      server.kill(SIGNALS[ending]);
-      await exit;
+      if (server === undefined || !isRunning(server)) throw new Error('PostgreSQL is stopped already');
+      await end(server, ending);
     },
     async newLog() {
-      const text = (await readFile(logFile)).subarray(read);
+      const text = (await readFile(`${place.data}.log`)).subarray(read);
       read += text.length;
       return text.toString('utf8');
     },
     async set(name, value) {
-      await query(
-        value === null
-          ? `ALTER SYSTEM RESET ${name}`
-          : `ALTER SYSTEM SET ${name} = ${pg.escapeLiteral(value)}`,
-      );
+      const change = value === null ? `RESET ${name}` : `SET ${name} = ${pg.escapeLiteral(value)}`;
+      await query(`ALTER SYSTEM ${change}`);
       await query('SELECT pg_reload_conf()');
     },
+    async addStandby() {
+      await own.stop('fast');
+      const standby = {
+        ...place,
+        data: join(place.folder, 'standby'),
+        socket: join(place.folder, 'standby-socket'),
+      };
+      await promisify(execFile)('cp', ['-a', place.data, standby.data]);
+      await makePrivate(standby.socket, place.account);
+      await writeFile(join(standby.data, 'standby.signal'), '');
+      await own.start();
+      const follower = await launch(program, standby, {
+        primary_conninfo: `host=${place.socket} port=${PORT} user=${USER} application_name=standby`,
+        recovery_min_apply_delay: '200ms',
+      });
+      return {
+        address: addressOf(standby),
+        query: (sql, database = 'postgres') => run(urlAt(standby, database), sql, []),
+        stop: () => end(follower, 'immediate'),
+      };
+    },
   };
+  return own;
 }

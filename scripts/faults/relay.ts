@@ -24,7 +24,7 @@ interface Watch {
 
 export class Relay {
   readonly port: number;
-  readonly #target: NetConnectOpts;
+  #target: NetConnectOpts;
   readonly #server: Server;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #state: State = 'open';
@@ -69,6 +69,12 @@ export class Relay {
     this.#state = 'open';
     this.#watch = undefined;
     for (const pair of this.#pairs) for (const socket of pair) socket.resume();
+  }
+
+  /** From now on it leads to another server, as after a fail-over. */
+  leadTo(target: NetConnectOpts): void {
+    this.#target = target;
+    this.cut();
   }
 
   /** Ends all connections; new ones are welcome. */

@@ -5,7 +5,14 @@
 import { randomBytes } from 'node:crypto';
 import { Balancer } from './balancer.ts';
 import type { JwtCompany, OpenIdCompany } from './companies.ts';
-import { freePort, NodeProcess, startCommand, type Environment, type Outcome } from './node-process.ts';
+import {
+  freePort,
+  NodeProcess,
+  startCommand,
+  type Environment,
+  type NodeOptions,
+  type Outcome,
+} from './node-process.ts';
 import type { Postgres } from './postgres.ts';
 import { Relay } from './relay.ts';
 
@@ -29,7 +36,8 @@ export class Site {
   readonly env: Environment;
   readonly #postgres: Postgres;
   readonly #database: string;
-  readonly #desk: Relay;
+  /** The line of the command line, and of whatever else is not one of the nodes. */
+  readonly desk: Relay;
 
   /** Makes the database; nothing is migrated or started yet. */
   static async open(postgres: Postgres, options: SiteOptions): Promise<Site> {
@@ -71,7 +79,7 @@ export class Site {
   }) {
     this.#postgres = parts.postgres;
     this.#database = parts.database;
-    this.#desk = parts.desk;
+    this.desk = parts.desk;
     this.env = parts.env;
     this.members = parts.members;
     this.balancer = parts.balancer;
@@ -91,6 +99,11 @@ export class Site {
   async startNodes(): Promise<void> {
     for (const { node } of this.members) node.start();
     await Promise.all(this.members.map(({ node }) => node.ready()));
+  }
+
+  /** One node more, which the balancer knows nothing of. */
+  async extraNode(options: Omit<NodeOptions, 'env'> & { readonly env?: Environment }): Promise<NodeProcess> {
+    return new NodeProcess(await freePort(), { ...options, env: { ...this.env, ...options.env } });
   }
 
   run(args: readonly string[], stdin = ''): Promise<Outcome> {
@@ -131,7 +144,7 @@ export class Site {
 
   async close(): Promise<void> {
     await Promise.all(this.members.map(({ node }) => node.end('SIGKILL')));
-    await Promise.all([this.#desk, ...this.members.map(({ line }) => line)].map((line) => line.close()));
+    await Promise.all([this.desk, ...this.members.map(({ line }) => line)].map((line) => line.close()));
     await this.balancer.close();
     const gone = `DROP DATABASE IF EXISTS ${this.#database} WITH (FORCE)`;
     await this.#postgres.query(gone).catch(() => undefined);

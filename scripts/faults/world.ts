@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addressAt, JwtCompany, OpenIdCompany, type Company } from './companies.ts';
 import { Ledger } from './ledger.ts';
+import type { NodeProcess } from './node-process.ts';
 import { Person } from './person.ts';
 import { openPostgres, type Postgres } from './postgres.ts';
 import { Site } from './site.ts';
@@ -26,6 +27,8 @@ export class World {
   readonly wobbly = new OpenIdCompany('wobbly', PEOPLE);
   /** Of the scenario that is playing. */
   ledger = new Ledger();
+  /** Of people at other sites than the usual one, whose database is not the one that is looked into. */
+  #elsewhere = new Ledger();
   #people: Person[] = [];
   #numbers = 0;
   #signInsBefore = 0;
@@ -57,14 +60,19 @@ export class World {
   person(company: Company, site: Site = this.site): Person {
     this.#numbers += 1;
     const email = addressAt(company.slug, this.#numbers % PEOPLE);
-    const person = new Person(company, email, { ledger: this.ledger, gatewayUrl: site.url });
-    if (site === this.site) this.#people.push(person);
+    const isHere = site === this.site;
+    const ledger = isHere ? this.ledger : this.#elsewhere;
+    const person = new Person(company, email, { ledger, gatewayUrl: site.url });
+    if (isHere) this.#people.push(person);
     return person;
   }
 
-  /** Somebody whom the node has taken to the point where only the callback is missing. */
-  async arrived(company: Company, index: number): Promise<readonly [Person, URL]> {
-    this.pin(index);
+  /**
+   * Somebody whom a node has taken to the point where only the callback is missing.
+   * @param at the node, or which of the two
+   */
+  async arrived(company: Company, at: number | NodeProcess): Promise<readonly [Person, URL]> {
+    this.site.balancer.pin(typeof at === 'number' ? this.site.member(at).node : at);
     const person = this.person(company);
     const callback = await person.start();
     if (!(callback instanceof URL))
@@ -106,6 +114,7 @@ export class World {
 
   async begin(): Promise<void> {
     this.ledger = new Ledger();
+    this.#elsewhere = new Ledger();
     this.#people = [];
     this.#signInsBefore = await this.#signIns();
   }
@@ -129,6 +138,7 @@ export class World {
       });
     }
     await this.#lookForDuplicates();
+    ledger.add(this.#elsewhere);
   }
 
   /** After a scenario that failed half-way: the next one finds everything as it has to be. */

@@ -1,6 +1,8 @@
 /** One token, many times: at once on both nodes, after a crash of PostgreSQL, and after a fail-over. */
 import type { Person } from '../person.ts';
+import { openPostgres, type Postgres, type Standby } from '../postgres.ts';
 import { demand, type Scenario } from '../scenario.ts';
+import { Site } from '../site.ts';
 import type { World } from '../world.ts';
 
 const TIMES = 20;
@@ -46,4 +48,54 @@ const replayed: Scenario = {
   },
 };
 
-export const replayScenarios = [replayed];
+/** A primary that dies, and a standby that is 200 ms behind and takes its place, at first without taking writes. */
+const failOver: Scenario = {
+  name: 'fail-over-to-a-standby',
+  cases: ['X-05', 'J-32'],
+  isShort: false,
+  async run(world) {
+    const postgres = await openPostgres(undefined);
+    const site = await Site.open(postgres, { database: 'gatehouse', nodes: 2 });
+    const standby = await standbyOf(postgres);
+    try {
+      await site.json(['migrate']);
+      await site.addJwt(world.brand);
+      await site.startNodes();
+      const person = world.person(world.brand, site);
+      const callback = await person.start();
+      demand(callback instanceof URL, 'no sign-in could be started');
+      const unused = await world.person(world.brand, site).start();
+      demand(unused instanceof URL, 'no sign-in could be started');
+      demand((await person.finish(callback)).kind === 'finished', 'the sign-in did not work');
+      // A standby has what was committed, and shows it a little later.
+      await postgres.own?.stop('kill');
+      for (const { line } of site.members) line.leadTo(standby.address);
+      const outcomes = [];
+      for (let count = 0; count < 10; count++) outcomes.push(await person.finish(callback));
+      demand(!outcomes.some(({ kind }) => kind === 'finished'), 'the token was good twice');
+      await standby.query('SELECT pg_promote()');
+      await Promise.all(site.members.map(({ node }) => node.ready(10_000)));
+      const again = await person.finish(callback);
+      demand(again.kind === 'refused' && again.status === 400, 'the token was good after the fail-over');
+      demand(await person.check(), 'GET /session does not answer');
+      const next = await world.person(world.brand, site).signIn();
+      demand(next.kind === 'finished', 'nobody can sign in after the fail-over');
+      const said = outcomes.map((outcome) => (outcome.kind === 'refused' ? outcome.code : outcome.kind));
+      return `standby 200 ms behind, read-only at first: a used token got ${[...new Set(said)].join(', ')}; refused after`;
+    } finally {
+      await site.close();
+      await standby.stop();
+      await postgres.close();
+    }
+  },
+};
+
+/** Follows the server; what is committed is on its disk too. */
+async function standbyOf({ own }: Postgres): Promise<Standby> {
+  demand(own !== undefined, 'the server is not ours');
+  const standby = await own.addStandby();
+  await own.set('synchronous_standby_names', 'standby');
+  return standby;
+}
+
+export const replayScenarios = [replayed, failOver];
