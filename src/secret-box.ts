@@ -4,7 +4,7 @@
  * The first of the configured keys seals, all of them open.
  */
 import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Refusal } from './errors.ts';
 import { makeFolder } from './make-folder.ts';
@@ -43,15 +43,22 @@ export function parseSecretKeys(text: string): readonly Buffer[] | undefined {
 /** The key of a first try: made once in `dataDir`, readable by its owner alone, and found again afterwards. */
 function developmentKey(dataDir: string): Buffer {
   const file = join(dataDir, 'secret-key');
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
   try {
     makeFolder(dataDir);
-    writeFileSync(file, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { flag: 'wx', mode: 0o600 });
+    if (!existsSync(file)) {
+      // Whole or not at all, also on a full disk; and only once, whoever else makes one at this moment.
+      writeFileSync(draft, `${randomBytes(KEY_BYTES).toString('base64')}\n`, { flag: 'wx', mode: 0o600 });
+      linkSync(draft, file);
+    }
   } catch (error) {
     const { code = 'error' } = error as NodeJS.ErrnoException;
     if (!existsSync(file))
       throw new Refusal(
         `Cannot write a key to DATA_DIR ${resolve(dataDir)} (${code}). Make it writable, or set SECRET_KEY.`,
       );
+  } finally {
+    rmSync(draft, { force: true });
   }
   const [key] = parseSecretKeys(readFileSync(file, 'utf8')) ?? [];
   if (key === undefined) throw new Error(`${file} does not hold a key; remove it to make a new one`);
