@@ -65,6 +65,11 @@ export class OpenIdCompany implements Company {
     this.#provider = undefined;
   }
 
+  /** Of the connection that it was registered with last. */
+  get redirectUri(): string {
+    return this.#redirectUris[0] ?? '';
+  }
+
   redirectTo(redirectUri: string): void {
     this.#redirectUris = [redirectUri];
     this.#provider?.setRedirectUris(this.#redirectUris);

@@ -35,9 +35,8 @@ process.once('exit', () => {
 function start(
   args: readonly string[],
   env: Environment,
-  { stdio, imports = [] }: { readonly stdio: StdioOptions; readonly imports?: readonly string[] },
+  { stdio, flags = [] }: { readonly stdio: StdioOptions; readonly flags?: readonly string[] },
 ): ChildProcess {
-  const flags = imports.flatMap((file) => ['--import', file]);
   const child = spawn(process.execPath, [...flags, PROGRAM, ...args], {
     cwd: tmpdir(),
     env: { ...inherited(), ...env },
@@ -79,6 +78,8 @@ export interface NodeOptions {
   readonly env: Environment;
   /** Modules that are loaded before the program. */
   readonly imports?: readonly string[];
+  /** Of the runtime, such as how much memory it may have. */
+  readonly flags?: readonly string[];
   /** Where its log goes; absent: to the harness, which keeps its end. */
   readonly logTo?: number;
 }
@@ -112,13 +113,13 @@ export class NodeProcess {
 
   /** Starts it; `ready` says when it can be asked. */
   start(): void {
-    const { env, imports = [], logTo = 'pipe' } = this.#options;
+    const { env, imports = [], flags = [], logTo = 'pipe' } = this.#options;
     const child = start(
       ['serve'],
       { ...env, PORT: String(this.port) },
       {
         stdio: ['ignore', logTo, 'pipe', 'ipc'],
-        imports: [CLOCK, ...imports],
+        flags: [...flags, ...[CLOCK, ...imports].flatMap((file) => ['--import', file])],
       },
     );
     this.#child = child;

@@ -20,8 +20,11 @@ export interface SiteOptions {
   readonly database: string;
   readonly nodes: number;
   readonly env?: Environment;
-  /** Modules that are loaded into the nodes. */
+  /** Modules that are loaded into the nodes, and flags of their runtime. */
   readonly imports?: readonly string[];
+  readonly flags?: readonly string[];
+  /** Whether people go to the first node themselves, without a balancer in between. */
+  readonly isDirect?: boolean;
 }
 
 /** A node and its line to PostgreSQL. */
@@ -41,14 +44,14 @@ export class Site {
 
   /** Makes the database; nothing is migrated or started yet. */
   static async open(postgres: Postgres, options: SiteOptions): Promise<Site> {
-    const { database, nodes, imports = [] } = options;
+    const { database, nodes, imports = [], flags = [], isDirect = false } = options;
     await postgres.query(`CREATE DATABASE ${database}`);
     const desk = await Relay.open(postgres.address);
     const ports = await Promise.all(Array.from({ length: nodes }, () => freePort()));
     const lines = await Promise.all(ports.map(() => Relay.open(postgres.address)));
     const front = await freePort();
     const env = {
-      PUBLIC_URL: `http://localhost:${front}`,
+      PUBLIC_URL: `http://localhost:${isDirect ? String(ports[0]) : String(front)}`,
       SECRET_KEY: randomBytes(32).toString('base64'),
       DATABASE_URL: postgres.urlThrough(desk.port, database),
       RATE_LIMITS: 'off',
@@ -60,7 +63,7 @@ export class Site {
     const members = ports.map((port, index) => {
       const line = lines[index] ?? desk;
       const own = { ...env, DATABASE_URL: postgres.urlThrough(line.port, database) };
-      return { line, node: new NodeProcess(port, { env: own, imports }) };
+      return { line, node: new NodeProcess(port, { env: own, imports, flags }) };
     });
     const balancer = await Balancer.open(
       members.map(({ node }) => node),
@@ -86,7 +89,7 @@ export class Site {
   }
 
   get url(): string {
-    return `http://localhost:${this.balancer.port}`;
+    return this.env['PUBLIC_URL'] ?? '';
   }
 
   /** @param index which node, from 0 */
