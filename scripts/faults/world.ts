@@ -13,8 +13,8 @@ import { until } from './until.ts';
 
 const PEOPLE = 2_000;
 const PAUSE_MS = 40;
-/** without a restart within five seconds; and then some, on a busy machine. */
-const RECOVERY_MS = 10_000;
+/** Longest that anything is left alone after its fault, and then some: a provider's keys are asked for every ten seconds at most. */
+const RECOVERY_MS = 15_000;
 /** Of those who could not sign in during a fault, so many try again after it. */
 const MOST_WHO_RETRY = 12;
 

@@ -31,6 +31,8 @@ export function gracefulServer(
   stopDelaySeconds = 0,
 ): GracefulServer {
   let isStopping = false;
+  /** Connections that wait for a request are ended only then: a proxy may be sending one just now. */
+  let isClosed = false;
   const underWay = new Set<ServerResponse>();
   const answer = listener(() => isStopping);
   const server = createServer(LIMITS, (request, response) => {
@@ -39,7 +41,7 @@ export function gracefulServer(
     if (isStopping) response.shouldKeepAlive = false;
     response.once('close', () => {
       underWay.delete(response);
-      if (isStopping) server.closeIdleConnections();
+      if (isClosed) server.closeIdleConnections();
     });
     answer(request, response);
   });
@@ -61,6 +63,7 @@ export function gracefulServer(
       await sleep(1_000 * stopDelaySeconds);
       // Connections that the system holds for us would be reset with the door: take them first.
       for (let turns = 0; turns < 2; turns++) await nextTurn();
+      isClosed = true;
       await new Promise<void>((resolve) => {
         const force = setTimeout(() => {
           server.closeAllConnections();

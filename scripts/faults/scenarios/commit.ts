@@ -124,10 +124,10 @@ const killedBeforeCommit: Scenario = {
   },
 };
 
-const nodeKilledBeforeCommit = (name: string, companyOf: (world: World) => Company): Scenario => ({
-  name: `node-killed-before-commit-${name}`,
+const nodeKilledBeforeCommit = (kind: 'oidc' | 'jwt', companyOf: (world: World) => Company): Scenario => ({
+  name: `node-killed-before-commit-${kind}`,
   cases: ['X-15'],
-  isShort: true,
+  isShort: kind === 'oidc',
   async run(world) {
     const { node } = world.site.member(0);
     const [person, callback] = await world.arrived(companyOf(world), 0);

@@ -29,7 +29,7 @@ async function bothReady({ site }: World): Promise<number> {
 const stopped = (ending: 'fast' | 'immediate' | 'kill'): Scenario => ({
   name: `postgres-stopped-${ending}`,
   cases: ['X-01'],
-  isShort: ending !== 'fast',
+  isShort: ending === 'kill',
   run: (world, length) =>
     world.underLoad(async () => {
       await sleep(500);
@@ -67,7 +67,7 @@ const cutSilently: Scenario = {
     world.underLoad(async () => {
       await sleep(500);
       for (const { line } of world.site.members) line.silence();
-      const lastsMs = length === 'short' ? 4_000 : 30_000;
+      const lastsMs = length === 'short' ? 6_500 : 30_000;
       const told = await wait(world, lastsMs);
       await bothNotReady(world);
       for (const { line } of world.site.members) await line.reopen();

@@ -109,8 +109,8 @@ const flapping: Scenario = {
 
 const down: Scenario = {
   name: 'provider-down',
-  cases: ['X-11', 'K-01'],
-  isShort: true,
+  cases: ['X-11', 'K-02'],
+  isShort: false,
   async run(world) {
     const { wobbly } = world;
     const [person, callback] = await world.arrived(wobbly, 0);

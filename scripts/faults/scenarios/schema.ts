@@ -78,7 +78,7 @@ async function killedAt(site: Site, part: 'request' | 'answer', statement: strin
 const killed: Scenario = {
   name: 'migration-killed',
   cases: ['X-21'],
-  isShort: true,
+  isShort: false,
   run: (world) =>
     withSite(world, 0, async (site) => {
       await killedAt(site, 'request', 'CREATE TABLE sessions');
