@@ -119,8 +119,8 @@ function forward(
   body: Buffer,
 ): Promise<IncomingMessage | 'not connected' | 'cut'> {
   return new Promise((resolve) => {
-    const { connection: _, ...others } = headers;
-    const options = { host: '127.0.0.1', port, method, path: url, headers: others, agent: false };
+    const own = { ...headers, connection: 'close' };
+    const options = { host: '127.0.0.1', port, method, path: url, headers: own, agent: false };
     const sending = send({ ...options, setHost: false });
     let isConnected = false;
     sending.on('socket', (socket) => socket.once('connect', () => (isConnected = true)));

@@ -22,7 +22,7 @@ export interface LoadParts {
 
 export class Load {
   readonly #parts: LoadParts;
-  readonly #browsers: Person[] = [];
+  readonly #browsers: (Person | undefined)[] = [];
   readonly #used: URL[] = [];
   /** What should not have been answered so. */
   readonly faults: string[] = [];
@@ -96,7 +96,7 @@ export class Load {
         ? known
         : new Person(company, addressAt(company.slug, slot), { ledger, gatewayUrl: url });
     // Two tabs of one browser at once would be another test.
-    delete this.#browsers[slot];
+    this.#browsers[slot] = undefined;
     const callback = await person.start();
     const outcome = callback instanceof URL ? await person.finish(callback) : callback;
     if (outcome.kind !== 'finished')
