@@ -30,7 +30,7 @@ export function openLog(level: LogLevel, destination?: { write(line: string): vo
   return pino(options, destination ?? standardOutput());
 }
 
-/** A full disk behind standard output ends no sign-in: what has no room is kept, a megabyte at most, until there is some again. */
+/** A full disk behind standard output ends no sign-in: what has no room waits until there is some, a megabyte at most. */
 function standardOutput() {
   const output = pino.destination({ fd: 1, sync: true, maxLength: MOST_UNWRITTEN_BYTES });
   output.on('error', () => undefined);

@@ -83,8 +83,8 @@ export class Relay {
   }
 
   /**
-   * Keeps back the next request that holds the text, or the answer to it, and all that follows on its connection, until the line is
-   * opened again; resolves when it has.
+   * Keeps back the next request that holds the text, or the answer to it, and all that follows on its connection, until
+   * the line is opened again; resolves when it has.
    */
   keepBack(part: Watch['part'], text: string): Promise<void> {
     return new Promise((resolve) => {

@@ -13,7 +13,7 @@ import { until } from './until.ts';
 
 const PEOPLE = 2_000;
 const PAUSE_MS = 40;
-/** Longest that anything is left alone after its fault, and then some: a provider's keys are asked for every ten seconds at most. */
+/** Longest that anything is left alone after its fault, and then some: a provider's keys are looked for every ten seconds. */
 const RECOVERY_MS = 15_000;
 /** Of those who could not sign in during a fault, so many try again after it. */
 const MOST_WHO_RETRY = 12;

@@ -44,7 +44,8 @@ const rolling: Scenario = {
     }, 12);
     world.acme.interfere = () => false;
     world.ledger.rollingErrors.push(...balancer.serverErrors.slice(errors));
-    return `${stops.length} nodes replaced (each let go within ${Math.max(...stops)} ms) during ${balancer.requests - requests} requests`;
+    const meanwhile = balancer.requests - requests;
+    return `${stops.length} nodes replaced (each let go within ${Math.max(...stops)} ms) during ${meanwhile} requests`;
   },
 };
 

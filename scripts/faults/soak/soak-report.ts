@@ -115,7 +115,8 @@ export function summaryOf(soaked: Soaked): string {
     MINUTE_HEADING,
     ...minutes.map(minuteLine),
     '',
-    `${ledger.finished} sign-ins finished, ${ledger.lost.length} lost, ${ledger.wrongPerson.length} wrong; ${hostile} hostile visits`,
+    `sign-ins: ${ledger.finished} finished, ${ledger.lost.length} lost, ${ledger.wrongPerson.length} wrong person`,
+    `hostile visits: ${hostile}`,
     '',
     `${'median of the'.padEnd(30)}${row(['first third', 'last third', 'at most'], 13)}`,
     ...comparisons.map(
