@@ -1,4 +1,5 @@
 /** What the server does without being asked: the wiring of its errands, and what of them is said in the log. No request waits for one. */
+import { sealEvents } from './audit/seal-events.ts';
 import { reportTroubles } from './connections/report-troubles.ts';
 import { watchExpiry } from './expiry/watch-expiry.ts';
 import { followProviders } from './login/follow-providers.ts';
@@ -12,6 +13,13 @@ import { describeError } from './log.ts';
 export function startErrands(parts: HttpParts) {
   const { database, feed, log, provider, login } = parts;
   return {
+    sealing: sealEvents({
+      database,
+      secrets: login.secrets,
+      onFault: (error) => {
+        log.warn({ error: describeError(error) }, 'audit events are written but cannot be sealed now');
+      },
+    }),
     domains: startDomainWatch(parts),
     expiry: startExpiryWatch(parts),
     notices: startLogoutNotices({

@@ -107,10 +107,12 @@ async function serve(
   const errands = startErrands(parts);
   const servers = await openServers(config, parts, () => errands.expiry.things());
   const close = async () => {
-    const { following, domains, expiry, notices, troubles } = errands;
+    const { following, domains, expiry, notices, troubles, sealing } = errands;
     await Promise.all([servers.stop(), following.close(), domains.close(), expiry.close()]);
     await Promise.all([notices.close(), troubles.close()]);
     await parts.tally.close();
+    // Last of all: what was written until now has its place then.
+    await sealing.close();
     await feed.close();
   };
   try {

@@ -14,20 +14,25 @@ const BASE64_KEY = /^[A-Za-z0-9+/_-]{43}=?$/;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** What a sealed value is for. A value sealed for one purpose never opens for another. */
-export type SealPurpose =
+/** Purposes of what is kept in the database. Where each is kept is said in keys/sealed-columns.ts, which the compiler keeps complete. */
+export type StoredSealPurpose =
   | 'client-secret'
-  | 'login-transaction'
-  | 'login-confirmation'
   | 'application-secret'
   | 'signing-key'
   | 'id-token'
   | 'refresh-token'
+  | 'host-tokens'
+  | 'audit-head';
+
+/** What a sealed value is for. A value sealed for one purpose never opens for another. */
+export type SealPurpose =
+  | StoredSealPurpose
+  | 'login-transaction'
+  | 'login-confirmation'
   | 'logout-request'
   | 'authorization-request'
   | 'host-request'
   | 'host-ticket'
-  | 'host-tokens'
   | 'test-attempt'
   | 'test-link'
   | 'break-glass';
@@ -78,10 +83,29 @@ function keyId(key: Buffer): string {
   return createHash('sha256').update('gatehouse key id').update(key).digest('base64url').slice(0, 8);
 }
 
+/** Names the key that sealed a value, whether we have it or not; empty for what was never sealed. */
+export function keyIdOf(sealed: string): string {
+  return sealed.slice(0, Math.max(sealed.indexOf('.'), 0));
+}
+
 export class SecretBox {
   readonly #keys: ReadonlyMap<string, Buffer>;
   readonly #currentKeyId: string;
   readonly #derived = new Map<string, Buffer>();
+
+  /** Names the key that seals. */
+  get currentKeyId(): string {
+    return this.#currentKeyId;
+  }
+
+  get keyCount(): number {
+    return this.#keys.size;
+  }
+
+  /** Whether one of our keys is called so. */
+  hasKey(id: string): boolean {
+    return this.#keys.has(id);
+  }
 
   constructor(keys: readonly Buffer[]) {
     const [first] = keys;
@@ -110,9 +134,8 @@ export class SecretBox {
 
   /** The plaintext, or undefined for anything that was not sealed here for this purpose and place. */
   open(purpose: SealPurpose, place: string, sealed: string): string | undefined {
-    const dot = sealed.indexOf('.');
-    const id = sealed.slice(0, Math.max(dot, 0));
-    const bytes = Buffer.from(sealed.slice(dot + 1), 'base64url');
+    const id = keyIdOf(sealed);
+    const bytes = Buffer.from(sealed.slice(id.length + 1), 'base64url');
     if (!this.#keys.has(id) || bytes.length < NONCE_BYTES + TAG_BYTES) return undefined;
     const nonce = bytes.subarray(0, NONCE_BYTES);
     const decipher = createDecipheriv('aes-256-gcm', this.#keyFor(id, purpose), nonce, {

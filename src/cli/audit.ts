@@ -5,6 +5,8 @@ import type { StoredAuditEvent } from '../audit/audit-event.ts';
 import { listAuditEvents, type AuditFilter } from '../audit/audit-store.ts';
 import { Refusal } from '../errors.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
+import { exportCommand } from './audit-export.ts';
+import { resealCommand, verifyCommand } from './audit-verify.ts';
 import { untilTold } from './serve.ts';
 import { print, showable, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
@@ -21,9 +23,11 @@ const LOOK_BACK = 1_000;
 const MOST_AT_ONCE = 100_000;
 
 export function auditCommands(program: Command, terminal: Terminal): void {
-  program
-    .command('audit')
-    .description('audit trail: what happened')
+  const audit = program.command('audit').description('audit trail: what happened');
+  verifyCommand(audit, terminal);
+  exportCommand(audit, terminal);
+  resealCommand(audit, terminal);
+  audit
     .command('list')
     .option('--organization <slug>', 'events of one organization')
     .option('--reference <reference>', 'the failure that a person read out')

@@ -3,7 +3,12 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import { formatDuration, parseDuration } from '../duration.ts';
 import { Refusal } from '../errors.ts';
-import { BREAK_GLASS_SESSION_SECONDS, breakGlassPath, newBreakGlassTicket } from '../login/break-glass.ts';
+import {
+  BREAK_GLASS_SESSION_SECONDS,
+  breakGlassPath,
+  LONGEST_BREAK_GLASS_SECONDS,
+  newBreakGlassTicket,
+} from '../login/break-glass.ts';
 import { explainLogin } from '../login/explain-login.ts';
 import { requireLivesHere } from '../organizations/home-region.ts';
 import { requireOrganization } from '../organizations/organization-store.ts';
@@ -12,7 +17,6 @@ import { requireUser } from '../users/user-store.ts';
 import { readAddresses } from './addresses.ts';
 import { print, withDatabase, type Terminal } from './terminal.ts';
 
-const LONGEST_TTL_SECONDS = 3_600;
 const LONGEST_REASON = 200;
 
 interface BreakGlassOptions {
@@ -48,11 +52,13 @@ export function breakGlassCommand(program: Command, terminal: Terminal): void {
         if (outcome === 'refused') {
           throw new Refusal(`The link could not sign the person in. ${steps.at(-1) ?? ''}`.trim());
         }
-        const expiresAtSeconds = Math.floor(Date.now() / 1000) + options.ttl;
+        const issuedAtSeconds = Math.floor(Date.now() / 1000);
+        const expiresAtSeconds = issuedAtSeconds + options.ttl;
         const ticket = newBreakGlassTicket({
           organizationId: organization.id,
           organization: slug,
           email,
+          issuedAtSeconds,
           expiresAtSeconds,
         });
         await database.run((db) =>
@@ -82,7 +88,7 @@ export function breakGlassCommand(program: Command, terminal: Terminal): void {
 
 function ttl(text: string): number {
   const seconds = parseDuration(text);
-  if (seconds === undefined || seconds < 60 || seconds > LONGEST_TTL_SECONDS) {
+  if (seconds === undefined || seconds < 60 || seconds > LONGEST_BREAK_GLASS_SECONDS) {
     throw new InvalidArgumentError('a duration between 1m and 1h is expected, such as 15m');
   }
   return seconds;

@@ -9,6 +9,7 @@ import { storedCertificates } from '../expiry/expiry-store.ts';
 import { LONGEST_WARNING_DAYS } from '../expiry/expiring-thing.ts';
 import type { CertificatesOf } from '../expiry/list-expiring.ts';
 import { readCertificates, type SeenCertificate } from '../outbound/read-certificates.ts';
+import { openSecretBox } from '../secret-box.ts';
 import { print, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 interface DoctorOptions {
@@ -30,6 +31,7 @@ export function doctorCommand(program: Command, terminal: Terminal): void {
         try {
           const findings = await examine({
             database: context.database,
+            secrets: openSecretBox(context.config),
             certificatesOf: options.offline === true ? stored(context) : read(context, bar),
             nowMs: Date.now(),
             withinDays: options.days,

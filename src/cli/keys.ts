@@ -1,9 +1,15 @@
-/** `keys`: what signs the tokens of applications. */
+/** `keys`: what signs the tokens of applications, and what encrypts. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { parseDuration } from '../duration.ts';
-import { listSigningKeys, rotateSigningKeys, type StoredSigningKey } from '../provider/signing-key-store.ts';
+import {
+  listSigningKeys,
+  revokeSigningKeys,
+  rotateSigningKeys,
+  type StoredSigningKey,
+} from '../provider/signing-key-store.ts';
 import { SIGNED_TTL_SECONDS } from '../provider/signing-key.ts';
 import { openSecretBox } from '../secret-box.ts';
+import { reencryptCommand } from './keys-reencrypt.ts';
 import { confirm, print, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 const LONGEST_PUBLISHED_SECONDS = 365 * 86_400;
@@ -18,7 +24,9 @@ const asDocument = (key: StoredSigningKey) => ({
 });
 
 export function signingKeyCommands(program: Command, terminal: Terminal): void {
-  const keys = program.command('keys').description('signing keys: what signs the tokens of applications');
+  const keys = program
+    .command('keys')
+    .description('signing keys: what signs the tokens of applications; and encryption with SECRET_KEY');
   keys
     .command('list')
     .option('--json', 'print JSON')
@@ -28,6 +36,7 @@ export function signingKeyCommands(program: Command, terminal: Terminal): void {
         await printKeys(context);
       }),
     );
+  reencryptCommand(keys, terminal);
   keys
     .command('rotate')
     .option('--after <duration>', 'how long the new keys are published before they sign', seconds, 600)
@@ -43,6 +52,19 @@ export function signingKeyCommands(program: Command, terminal: Terminal): void {
           keptSeconds: context.config.sessionTtlSeconds + SIGNED_TTL_SECONDS,
           actor: context.actor,
         });
+        await printKeys(context);
+      }),
+    );
+  keys
+    .command('revoke')
+    .argument('<id...>', 'keys that were stolen, and no longer sign (keys rotate --after 0s)')
+    .option('--yes', 'do not ask')
+    .option('--json', 'print JSON')
+    .description('publish keys no longer: nothing that they signed counts any more')
+    .action((ids: string[], options: { yes?: boolean; json?: boolean }) =>
+      withDatabase(terminal, options, async (context) => {
+        await confirm(context, options, 'Whatever these keys signed is refused from now on.');
+        await revokeSigningKeys(context.database, ids, context.actor);
         await printKeys(context);
       }),
     );

@@ -19,6 +19,7 @@ import { domainCommands } from './domain.ts';
 import { explainCommand } from './explain.ts';
 import { signingKeyCommands } from './keys.ts';
 import { organizationCommands } from './org.ts';
+import { restoredCommand } from './restored.ts';
 import { serverCommands } from './serve.ts';
 import { sessionCommands } from './session.ts';
 import type { Terminal } from './terminal.ts';
@@ -77,6 +78,7 @@ export async function runProgram(
     explainCommand,
     auditCommands,
     doctorCommand,
+    restoredCommand,
   ]) {
     addCommands(program, terminal);
   }

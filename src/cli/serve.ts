@@ -26,7 +26,8 @@ export function serverCommands(program: Command, terminal: Terminal): void {
     .option('--json', 'print the names of the applied migrations as JSON')
     .action((options: { json?: boolean }) =>
       withDatabase(terminal, { ...options, mayMigrate: true }, async (context) => {
-        const applied = await migrate(context.database);
+        const onProgress = (message: string) => terminal.stderr.write(`${message}\n`);
+        const applied = await migrate(context.database, context.json ? {} : { onProgress });
         const lines =
           applied.length === 0
             ? 'The database has the schema of this release already.'

@@ -6,7 +6,9 @@ import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
+import { SingleBar } from 'cli-progress';
 import { readConfig, type Config } from '../config.ts';
 import { openDatabase, type Database } from '../database/database.ts';
 import { migrate, newerMigrations, pendingMigrations } from '../database/migrator.ts';
@@ -47,7 +49,13 @@ export async function withDatabase<Result>(
   });
   try {
     if (options.mayMigrate !== true) await requireSchema(database);
-    return await work({ terminal, config, database, json: options.json === true, actor: currentActor() });
+    return await work({
+      terminal,
+      config,
+      database,
+      json: options.json === true,
+      actor: currentActor(terminal.env),
+    });
   } finally {
     await database.close();
   }
@@ -67,11 +75,15 @@ async function requireSchema(database: Database): Promise<void> {
   }
 }
 
-function currentActor(): string {
+/** The account that runs the command; where that is root by sudo, also whose word it is. */
+function currentActor({ SUDO_USER }: Terminal['env']): string {
+  const behind =
+    process.getuid?.() === 0 && /^[\w][\w.@-]{0,63}$/.test(SUDO_USER ?? '') ? SUDO_USER : undefined;
+  const sudo = behind === undefined ? '' : ` (sudo: ${behind})`;
   try {
-    return `cli:${userInfo().username}`;
+    return `cli:${userInfo().username}${sudo}`;
   } catch {
-    return 'cli'; // an account without a name, as in some containers
+    return `cli${sudo}`; // an account without a name, as in some containers
   }
 }
 
@@ -82,6 +94,19 @@ export function print(
   lines: string,
 ): void {
   context.terminal.stdout.write(context.json ? `${JSON.stringify(document, null, 2)}\n` : `${lines}\n`);
+}
+
+/** Writes a piece of something long; whoever reads it slowly is waited for. */
+export async function writeSlowly({ stdout }: Terminal, text: string): Promise<void> {
+  if (stdout.write(text) === false && stdout instanceof Writable) await once(stdout, 'drain');
+}
+
+/** A bar over something long, where there is a terminal to draw it on. */
+export function progressBar({ stderr }: Terminal, format: string, total: number): SingleBar | undefined {
+  if (stderr.isTTY !== true || total === 0) return undefined;
+  const bar = new SingleBar({ format, stream: stderr, hideCursor: true, clearOnComplete: true });
+  bar.start(total, 0);
+  return bar;
 }
 
 /** Columns as wide as their longest cell, with a heading; one sentence where there is nothing to list. */

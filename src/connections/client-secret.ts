@@ -8,7 +8,7 @@ import type { SecretBox } from '../secret-box.ts';
 
 /** A secret as it is stored: encrypted for one connection alone. */
 export interface SealedSecret {
-  /** Eight hexadecimal digits. */
+  /** Eight hexadecimal digits, which stay when it is encrypted with another key. */
   readonly id: string;
   readonly sealed: string;
   /** Undefined where nobody noted it. */
@@ -24,7 +24,12 @@ export interface NewSecret {
 }
 
 const stored = z.array(
-  z.object({ sealed: z.string(), addedAt: z.string().optional(), expiresAt: z.string().optional() }),
+  z.object({
+    id: z.string().optional(),
+    sealed: z.string(),
+    addedAt: z.string().optional(),
+    expiresAt: z.string().optional(),
+  }),
 );
 
 export interface SecretColumns {
@@ -67,7 +72,7 @@ export function secretsFromColumns(columns: SecretColumns): readonly SealedSecre
   if (first === null) return [];
   const all = stored.safeParse(columns.client_secrets).data ?? [];
   return (all[0]?.sealed === first ? all : [{ sealed: first }]).map((one) => ({
-    id: idOf(one.sealed),
+    id: one.id ?? idOf(one.sealed),
     sealed: one.sealed,
     addedAt: dateOf(one.addedAt),
     expiresAt: dateOf(one.expiresAt),
@@ -80,7 +85,7 @@ export function secretColumns(secrets: readonly SealedSecret[]) {
   return {
     sealed_secret: secrets[0]?.sealed ?? null,
     client_secrets: JSON.stringify(
-      secrets.map(({ sealed, addedAt, expiresAt }) => ({ sealed, addedAt, expiresAt })),
+      secrets.map(({ id, sealed, addedAt, expiresAt }) => ({ id, sealed, addedAt, expiresAt })),
     ),
   };
 }

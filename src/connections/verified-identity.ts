@@ -13,6 +13,8 @@ declare const verified: unique symbol;
 export interface SingleUse {
   readonly purpose: 'jwt-callback-token' | 'jwt-id' | 'logout-token' | 'id-token';
   readonly digest: string;
+  /** Seconds since the epoch before which nobody can have had the token. */
+  readonly issuedAtSeconds: number;
   /** Seconds since the epoch after which nothing would accept the token any more. */
   readonly expiresAtSeconds: number;
 }

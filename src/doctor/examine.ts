@@ -2,6 +2,7 @@
 import { checkCertificates } from './check-certificates.ts';
 import { checkExpiry } from './check-expiry.ts';
 import { checkFiles } from './check-files.ts';
+import { checkKeys } from './check-keys.ts';
 import { checkRefusedSecrets } from './check-refused-secrets.ts';
 import { checkWaysIn } from './check-ways-in.ts';
 import type { Check, CheckParts } from './check.ts';
@@ -13,6 +14,7 @@ const CHECKS: readonly Check[] = [
   checkRefusedSecrets,
   checkWaysIn,
   checkFiles,
+  checkKeys,
 ];
 
 /** What is so already comes first, the worst of it before the rest; then what ends, by its date. */

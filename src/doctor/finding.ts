@@ -5,7 +5,14 @@ import type { ExpiringKind } from '../expiry/expiring-thing.ts';
 export type Severity = 'critical' | 'warning' | 'notice';
 
 export interface Finding {
-  readonly kind: ExpiringKind | 'secret_refused' | 'provider_failing' | 'exposed_file';
+  readonly kind:
+    | ExpiringKind
+    | 'secret_refused'
+    | 'provider_failing'
+    | 'exposed_file'
+    | 'key_lost'
+    | 'key_outdated'
+    | 'audit_unsealed';
   readonly severity: Severity;
   /** Slug; undefined for what belongs to none. */
   readonly organization?: string;

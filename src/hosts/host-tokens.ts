@@ -124,12 +124,13 @@ function accessToken(
   return token === undefined ? undefined : { token, renewsInSeconds };
 }
 
-const placeOf = ({ host, digest }: HostCookie) => `${host}/${digest.toString('base64url')}`;
+/** The place of a browser's tokens in the secret box. */
+export const hostTokensPlace = ({ host, digest }: HostCookie) => `${host}/${digest.toString('base64url')}`;
 
 const pairShape = z.object({ accessToken: z.string(), refreshToken: z.string() });
 
 function openPair({ secrets }: HostTokenParts, cookie: HostCookie, sealed: string) {
-  const text = secrets.open('host-tokens', placeOf(cookie), sealed);
+  const text = secrets.open('host-tokens', hostTokensPlace(cookie), sealed);
   return text === undefined ? undefined : pairShape.safeParse(parseJsonObject(text)).data;
 }
 
@@ -155,7 +156,11 @@ async function keptTokens(
     tokens.sign(REFRESH_TYPE, refresh, refreshTtlSeconds),
   ]);
   return {
-    sealed: secrets.seal('host-tokens', placeOf(cookie), JSON.stringify({ accessToken, refreshToken })),
+    sealed: secrets.seal(
+      'host-tokens',
+      hostTokensPlace(cookie),
+      JSON.stringify({ accessToken, refreshToken }),
+    ),
     renewsInSeconds: Math.max(1, ttlSeconds - RENEWAL_SECONDS),
   };
 }

@@ -218,6 +218,7 @@ function answerHeaders({ config }: HttpParts): RequestHandler {
         defaultSrc: ["'none'"],
         styleSrc: [styleSource],
         imgSrc: ["'self'", ...logoOrigin],
+        objectSrc: ["'none'"],
         baseUri: ["'none'"],
         frameAncestors: ["'none'"],
         // No form-action: Chromium applies it to every redirect after a form, and ours lead to customers' providers.

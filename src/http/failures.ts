@@ -190,8 +190,8 @@ function failurePage(parts: FailureParts, request: Request, failure: ShownFailur
     email,
     reference,
     actions,
-    // The address of a callback holds a token or a code; nobody else's server is told that this page was shown.
-    externalAssets: !isAtHost && !request.path.startsWith('/sso/') && !request.path.startsWith('/v3/'),
+    // The address of a callback or of a link holds a token, a code or a ticket; nobody else's server is told that this page was shown.
+    externalAssets: !isAtHost && !/^\/(?:sso|v3|break-glass)\//.test(request.path),
   });
 }
 

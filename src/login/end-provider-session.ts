@@ -66,11 +66,7 @@ export async function endByProvider(parts: LoginParts, connectionId: string, tok
     const count = await endProviderSessions(
       parts.database,
       { organizationId, connectionId, issuer, subject, providerSessionId: sessionId },
-      {
-        purpose: use.purpose,
-        digest: Buffer.from(use.digest, 'base64url'),
-        expiresAt: new Date(use.expiresAtSeconds * 1000),
-      },
+      { ...use, digest: Buffer.from(use.digest, 'base64url') },
     );
     if (count === undefined) {
       throw new GatewayError('token_replayed', { reason: 'the logout token was used before' });

@@ -7,12 +7,15 @@
 import { isNativeError } from 'node:util/types';
 import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
 import { ADMISSION, LAPSED_SINCE, type AdmissionQuestion } from './admission-store.ts';
+import { issuedBeforeRestore } from '../sessions/restore-store.ts';
 import type { Answered } from './admit-identity.ts';
 
 /** A use, as it is written. */
 export interface TokenUseRow {
   readonly purpose: string;
   readonly digest: string;
+  /** Seconds since the epoch before which nobody can have had it; absent where that is not known. */
+  readonly issuedAtSeconds?: number;
   /** Seconds since the epoch; absent where it is counted from now. */
   readonly expiresAtSeconds?: number;
   /** Seconds from now. */
@@ -67,9 +70,10 @@ const FINISH = `
   WITH ${ADMISSION},
   uses AS MATERIALIZED (
     SELECT u.purpose, decode(u.digest, 'hex') AS digest,
-           coalesce(to_timestamp(u."expiresAtSeconds"), now() + make_interval(secs => u."forSeconds")) AS expires_at
+           coalesce(to_timestamp(u."expiresAtSeconds"), now() + make_interval(secs => u."forSeconds")) AS expires_at,
+           u."issuedAtSeconds" AS issued_at
     FROM jsonb_to_recordset(CAST(:uses AS jsonb))
-      AS u(purpose text, digest text, "expiresAtSeconds" float8, "forSeconds" float8)
+      AS u(purpose text, digest text, "issuedAtSeconds" float8, "expiresAtSeconds" float8, "forSeconds" float8)
   ),
   taken AS MATERIALIZED (
     SELECT t.purpose FROM single_use_tokens t JOIN uses ON uses.purpose = t.purpose AND uses.digest = t.digest
@@ -77,6 +81,8 @@ const FINISH = `
       AND NOT coalesce(t.failed_use = CAST(:callbackDigest AS bytea), false)
       -- What the token may be used for after its while is not ours to say.
       AND NOT (t.purpose = 'opaque-token' AND t.expires_at <= now())
+    UNION
+    SELECT purpose FROM uses WHERE ${issuedBeforeRestore('issued_at')}
   ),
   over AS MATERIALIZED (
     SELECT purpose FROM uses WHERE expires_at <= now()

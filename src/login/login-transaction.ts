@@ -85,5 +85,6 @@ export function transactionForgettableAt({
 export const useOfTransaction = (transaction: LoginTransaction) => ({
   purpose: 'login',
   digest: transactionDigest(transaction.id).toString('hex'),
+  issuedAtSeconds: transaction.startedAtSeconds,
   expiresAtSeconds: transactionForgettableAt(transaction).getTime() / 1000,
 });

@@ -1,7 +1,7 @@
 /**
  * The only way out of the process. Every call to a customer's provider has a deadline for all of it, a limit on the
  * size of what it brings after decompression, and no redirects; unless private networks are allowed, it uses https and reaches
- * public addresses alone. It asks no proxy that the environment may name.
+ * public addresses alone. It asks no proxy that the environment may name, and believes no certificate because it says so.
  * Faults become `identity_provider_error` or `identity_provider_timeout`, with the reason for the operator.
  */
 import { isIP } from 'node:net';
@@ -106,7 +106,9 @@ const KEEP_ALIVE_MS = 30_000;
 
 /** Sends by connections of our own, to the addresses that the resolver allows. */
 function sender({ lookup }: Resolver): typeof fetch {
-  const dispatcher = new Agent({ connect: { lookup }, keepAliveTimeout: KEEP_ALIVE_MS });
+  // Said here, because the environment could say otherwise (NODE_TLS_REJECT_UNAUTHORIZED, --tls-min-v1.0).
+  const tls = { rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
+  const dispatcher = new Agent({ connect: { lookup, ...tls }, keepAliveTimeout: KEEP_ALIVE_MS });
   // The same interface from the same authors; the types of the one in Node.js are of another release.
   return ((url: string, options: object) =>
     undiciFetch(url, { ...options, dispatcher })) as unknown as typeof fetch;

@@ -10,6 +10,7 @@ import { findApplication } from '../applications/application-store.ts';
 import type { ChangeFeed } from '../database/change-feed.ts';
 import type { Database } from '../database/database.ts';
 import { fedMemory } from '../database/fed-memory.ts';
+import { GatewayError } from '../errors.ts';
 import type { SecretBox } from '../secret-box.ts';
 
 /** RFC 8628 section 3.4. */
@@ -25,7 +26,10 @@ export interface ClientDirectory {
   find(clientId: string): Promise<AdapterPayload | undefined>;
   /** The application itself, enabled or not. */
   application(clientId: string): Promise<Application | undefined>;
-  /** Secrets that are valid now; those that no key of ours opens are not. */
+  /**
+   * Secrets that are valid now; those that no key of ours opens are not.
+   * @throws GatewayError `temporarily_unavailable` if there are only such: whether the application shows the right one is not known
+   */
   secrets(clientId: string): Promise<readonly string[]>;
 }
 
@@ -51,7 +55,15 @@ export function openClientDirectory(database: Database, feed: ChangeFeed, box: S
   return {
     find: async (clientId) => (await known(clientId))?.metadata,
     application: async (clientId) => (await known(clientId))?.application,
-    secrets: async (clientId) => (await known(clientId))?.secrets ?? [],
+    secrets: async (clientId) => {
+      const { application, secrets = [] } = (await known(clientId)) ?? {};
+      if (secrets.length > 0 || (application?.sealedSecrets ?? []).length === 0) return secrets;
+      throw new GatewayError('temporarily_unavailable', {
+        reason:
+          'no key of SECRET_KEY opens the secret of the application; if the key is lost: app update --secret-file',
+        clientId,
+      });
+    },
   };
 }
 

@@ -5,6 +5,7 @@
 import type { ChangeFeed } from '../database/change-feed.ts';
 import type { Database } from '../database/database.ts';
 import { findGatewayError } from '../errors.ts';
+import { lookRecurringly } from '../recurring-look.ts';
 import type { CurrentProvider } from './current-provider.ts';
 import {
   deleteLogoutNotice,
@@ -37,36 +38,15 @@ export interface LogoutNoticesOptions {
 }
 
 export function startLogoutNotices(options: LogoutNoticesOptions): LogoutNotices {
-  let isClosed = false;
-  let underWay: Promise<void> | undefined;
-  let isAskedAgain = false;
-  const look = (): void => {
-    if (isClosed) return;
-    if (underWay !== undefined) {
-      isAskedAgain = true;
-      return;
-    }
-    underWay = deliverAll(options)
-      .catch(options.onFault)
-      .finally(() => {
-        underWay = undefined;
-        if (isAskedAgain) {
-          isAskedAgain = false;
-          look();
-        }
-      });
-  };
-  options.feed.subscribe((change) => {
-    if (change?.table === 'logout_notices') look();
+  const looking = lookRecurringly({
+    everyMs: LOOK_EVERY_MS,
+    look: () => deliverAll(options),
+    onFault: options.onFault,
   });
-  const timer = setInterval(look, LOOK_EVERY_MS).unref();
-  return {
-    async close() {
-      isClosed = true;
-      clearInterval(timer);
-      await underWay;
-    },
-  };
+  options.feed.subscribe((change) => {
+    if (change?.table === 'logout_notices') looking.again();
+  });
+  return { close: () => looking.stop() };
 }
 
 async function deliverAll(options: LogoutNoticesOptions): Promise<void> {

@@ -12,7 +12,7 @@ import { accountOfGrant, accountOfSession, claimsByScope } from './account.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { deviceInfo, DEVICE_CODE_TTL_SECONDS, DEVICE_ROUTE } from './device-code-room.ts';
 import { successorKey } from './grant-payload.ts';
-import { providerAdapter } from './provider-adapter.ts';
+import { providerAdapter, oauthFailure } from './provider-adapter.ts';
 import { surroundAnswers } from './provider-answers.ts';
 import type { ProviderFaces } from './provider-request.ts';
 import { requestState } from './request-state.ts';
@@ -204,7 +204,9 @@ function compareSecretsOfOurs(provider: Provider, clients: ClientDirectory): voi
   const prototype = provider.Client.prototype;
   prototype.compareClientSecret = async function compareClientSecret(actual) {
     const digest = (text: string) => createHash('sha256').update(text).digest();
-    const secrets = await clients.secrets(this.clientId);
+    const secrets = await clients.secrets(this.clientId).catch((error: unknown) => {
+      throw oauthFailure(error);
+    });
     const matches = secrets.map((secret) => timingSafeEqual(digest(secret), digest(actual)));
     return matches.includes(true);
   };

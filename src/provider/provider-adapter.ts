@@ -12,11 +12,6 @@ import {
   endReplayedGrant,
   findGrant,
   findGrantToken,
-  insertCodeWithGrant,
-  issueTokens,
-  openGrantWithTokens,
-  redeemToken,
-  repeatRefresh,
   revokeGrant,
   type FoundGrantToken,
   type GrantTokenKind,
@@ -25,6 +20,13 @@ import { useClientAssertion } from './client-assertion-store.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { deviceCodeRoom } from './device-code-room.ts';
 import { grantPayload } from './grant-payload.ts';
+import {
+  insertCodeWithGrant,
+  issueTokens,
+  openGrantWithTokens,
+  redeemToken,
+  repeatRefresh,
+} from './issue-store.ts';
 import { requestState, type RequestState } from './request-state.ts';
 
 /** How long the same successor is given to who repeats a refresh: two tabs, a lost answer, a retry. */
@@ -97,7 +99,8 @@ function guarded(room: Partial<Adapter>): Adapter {
   return Object.fromEntries(methods) as unknown as Adapter;
 }
 
-function oauthFailure(error: unknown): unknown {
+/** What the library is told of a fault of ours, so that the answer says as much as it may. */
+export function oauthFailure(error: unknown): unknown {
   if (findGatewayError(error)?.code === 'temporarily_unavailable') {
     const failure = new errors.TemporarilyUnavailable('try again in a moment', { cause: error });
     return Object.assign(failure, { status: 503, statusCode: 503 });

@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import { newReference } from '../audit/audit-event.ts';
 import type { Session } from '../sessions/session.ts';
 import type { DevicePlace } from './device-code-store.ts';
-import type { GrantTokenName, IssuedToken, LiveGrant } from './grant-store.ts';
+import type { GrantTokenName, LiveGrant } from './grant-store.ts';
+import type { IssuedToken } from './issue-store.ts';
 
 export interface RequestState {
   /** The live session of the browser; undefined at endpoints that browsers do not visit. */

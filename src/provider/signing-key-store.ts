@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { JWK } from 'jose';
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { Database } from '../database/database.ts';
+import { Refusal } from '../errors.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { newSigningKey, signingAlgorithms, type SigningAlgorithm, type SigningKey } from './signing-key.ts';
 
@@ -72,14 +73,15 @@ export async function nextKeyChangeMs(database: Database): Promise<number | unde
   return rows[0]?.ms ?? undefined;
 }
 
-const placeOf = (kid: string) => `signing-key/${kid}`;
+/** The place of a key in the secret box. */
+export const signingKeyPlace = (kid: string) => `signing-key/${kid}`;
 
 /** The key with its private members; undefined if no key that we have opens it. */
 export function openSigningKey(
   secrets: SecretBox,
   { kid, algorithm, sealedJwk }: Pick<StoredSigningKey, 'kid' | 'algorithm' | 'sealedJwk'>,
 ): SigningKey | undefined {
-  const text = secrets.open('signing-key', placeOf(kid), sealedJwk);
+  const text = secrets.open('signing-key', signingKeyPlace(kid), sealedJwk);
   return text === undefined ? undefined : { kid, algorithm, jwk: JSON.parse(text) as JWK };
 }
 
@@ -134,11 +136,46 @@ export async function rotateSigningKeys(
   return keys.map(({ kid }) => kid);
 }
 
+/**
+ * Ends the publication of keys at once: nothing that they signed counts any more, here or at whoever fetches our keys anew.
+ * @throws Refusal if one of them signs, is about to, or is not published; none is revoked then
+ */
+export async function revokeSigningKeys(
+  database: Database,
+  kids: readonly string[],
+  actor: string,
+): Promise<void> {
+  await database.transaction(async (db) => {
+    await db.raw('SELECT pg_advisory_xact_lock(?)', [ADVISORY_LOCK]);
+    for (const kid of kids) {
+      const { rows } = await db.raw<{ rows: Pick<SigningKeyRow, 'algorithm' | 'state'>[] }>(
+        `SELECT algorithm, state FROM (${PUBLISHED}) AS published WHERE kid = ?`,
+        [kid],
+      );
+      const [key] = rows;
+      if (key === undefined) throw new Refusal(`No key ${kid} is published. See: gatehouse keys list`);
+      if (key.state !== 'published') {
+        throw new Refusal(
+          `The key ${kid} signs, or is about to. Nothing was done. First make another one sign: gatehouse keys rotate --after 0s`,
+        );
+      }
+      await db('signing_keys')
+        .where({ kid })
+        .update({ retires_at: db.raw('now()') });
+      await insertAuditEvent(db, {
+        action: 'signing_key.revoked',
+        reason: `${key.algorithm} ${kid}`,
+        actor,
+      });
+    }
+  });
+}
+
 async function insertKey(db: Knex, secrets: SecretBox, key: SigningKey, afterSeconds: number): Promise<void> {
   await db('signing_keys').insert({
     kid: key.kid,
     algorithm: key.algorithm,
-    sealed_jwk: secrets.seal('signing-key', placeOf(key.kid), JSON.stringify(key.jwk)),
+    sealed_jwk: secrets.seal('signing-key', signingKeyPlace(key.kid), JSON.stringify(key.jwk)),
     activates_at: db.raw('now() + make_interval(secs => ?)', [afterSeconds]),
   });
 }

@@ -34,6 +34,13 @@ interface FollowedRow {
  */
 const LEASE_SECONDS = 90;
 
+/**
+ * Condition of a session of which nobody may be asking the provider now. While somebody is, its refresh token must stay as it is, or the
+ * one that the provider gives in its place is lost. By the clock and not by the beginning of the statement, which may have waited.
+ */
+export const NOT_BEING_CHECKED = `
+  (next_check_at IS NULL OR next_check_at <= now() OR next_check_at > clock_timestamp() + make_interval(secs => ${LEASE_SECONDS}))`;
+
 /** Sessions looked through for one's turn: those of one slow provider must not keep the others' from it. */
 const MOST_LOOKED_THROUGH = 1_000;
 

@@ -8,6 +8,7 @@ import type { ConnectionKind } from '../connections/connection.ts';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import type { UserKey } from '../users/user.ts';
+import { issuedBeforeRestore } from './restore-store.ts';
 import type { Session } from './session.ts';
 
 export interface SessionRow {
@@ -161,21 +162,24 @@ export interface ProviderSessionFilter {
 export async function endProviderSessions(
   database: Database,
   filter: ProviderSessionFilter,
-  use: { readonly purpose: string; readonly digest: Buffer; readonly expiresAt: Date },
+  use: {
+    readonly purpose: string;
+    readonly digest: Buffer;
+    readonly issuedAtSeconds: number;
+    readonly expiresAtSeconds: number;
+  },
 ): Promise<number | undefined> {
   const { organizationId, connectionId, issuer, subject, providerSessionId } = filter;
   return database.transaction(async (db) => {
-    const fresh = await db('single_use_tokens')
-      .insert({
-        organization_id: organizationId,
-        purpose: use.purpose,
-        digest: use.digest,
-        expires_at: use.expiresAt,
-      })
-      .onConflict()
-      .ignore()
-      .returning('purpose');
-    if (fresh.length === 0) return undefined;
+    const { rowCount } = await db.raw<{ rowCount: number }>(
+      `INSERT INTO single_use_tokens (organization_id, purpose, digest, expires_at)
+       SELECT CAST(:organizationId AS uuid), CAST(:purpose AS text), CAST(:digest AS bytea),
+              to_timestamp(CAST(:expiresAtSeconds AS float8))
+       WHERE NOT ${issuedBeforeRestore(':issuedAtSeconds')}
+       ON CONFLICT DO NOTHING`,
+      { organizationId, ...use },
+    );
+    if (rowCount === 0) return undefined;
     const ended = await db<EndedRow>('sessions')
       .where({ organization_id: organizationId, connection_id: connectionId, provider_issuer: issuer })
       .where((query) => {

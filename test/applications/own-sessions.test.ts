@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
 import { findForm, visibleText } from '../../scripts/demo/html-form.ts';
 import { expectRefusal, type Answer } from '../attacks/refusal.ts';
+import { newestEventId } from '../support/test-database.ts';
 import { FROM_OUR_PAGE, type Company, type Visitor } from '../http/visitor.ts';
 import {
   errorOf,
@@ -147,7 +148,7 @@ it.each([
   tokensOf(await wiki.refresh(tokens.refresh_token));
   expect(visibleText(await homeOf(here))).not.toContain('used twice');
   await stage.gateway.sql("UPDATE grant_tokens SET consumed_at = consumed_at - interval '11 seconds'");
-  await stage.gateway.sql('DELETE FROM audit_events');
+  const before = await newestEventId(stage.gateway.sql);
   expect(errorOf(await useAgain(tokens, code))).toEqual([400, 'invalid_grant']);
   for (const browser of [here, there]) {
     expect(
@@ -156,14 +157,14 @@ it.each([
   }
   expect(visibleText(await homeOf(grace))).not.toContain('used twice');
   const events = await stage.gateway.sql(
-    "SELECT client_id, organization_id FROM audit_events WHERE action = 'application.token_reused' AND user_id IS NOT NULL",
+    "SELECT client_id, organization_id FROM audit_events WHERE action = 'application.token_reused' AND user_id IS NOT NULL AND id > $1",
+    [before],
   );
   expect(events).toEqual([{ client_id: 'wiki', organization_id: acme.organization.id }]);
 });
 
 it('P-10 says nothing of a token that the application revoked itself', async () => {
   const tokens = await wiki.tokens(there);
-  await stage.gateway.sql('DELETE FROM audit_events');
   const body = new URLSearchParams({
     client_id: 'wiki',
     client_secret: SECRET,
@@ -182,10 +183,13 @@ it('P-10 says nothing of a token that the application revoked itself', async () 
 it('S-13 writes down who ended what', async () => {
   await wiki.tokens(there);
   const session = await sessionElsewhere(here);
-  await stage.gateway.sql('DELETE FROM audit_events');
+  const before = await newestEventId(stage.gateway.sql);
   await end(here, { session, application: 'wiki' });
   await end(here, { session });
-  const events = await stage.gateway.sql('SELECT action, client_id FROM audit_events ORDER BY id');
+  const events = await stage.gateway.sql(
+    'SELECT action, client_id FROM audit_events WHERE id > $1 ORDER BY id',
+    [before],
+  );
   expect(events).toEqual([
     { action: 'application.signed_out', client_id: 'wiki' },
     { action: 'logout', client_id: null },

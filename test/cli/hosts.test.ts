@@ -1,6 +1,6 @@
 /** `host`: what it prints, what it refuses, and what it leaves behind. */
 import { afterAll, beforeAll, beforeEach, expect, it } from '@jest/globals';
-import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
+import { createTestDatabase, newestEventId, type TestDatabase } from '../support/test-database.ts';
 import { CommandLine } from './command-line.ts';
 
 const PUBLIC_URL = 'https://sso.vendor.example';
@@ -14,6 +14,7 @@ interface ShownHost {
 
 let testDatabase: TestDatabase;
 let cli: CommandLine;
+let before: string;
 
 beforeAll(async () => {
   testDatabase = await createTestDatabase();
@@ -27,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => testDatabase.drop());
 beforeEach(async () => {
   await testDatabase.query('DELETE FROM hosts');
-  await testDatabase.query('DELETE FROM audit_events');
+  before = await newestEventId(testDatabase.query);
 });
 
 it('adds a host, and shows it', async () => {
@@ -51,7 +52,8 @@ it('adds a host, and shows it', async () => {
   expect(await cli.json(['host', 'list'])).toEqual([made]);
   expect(await cli.json(['host', 'show', WIKI])).toEqual(made);
   const [event] = await testDatabase.query<{ action: string; reason: string; actor: string }>(
-    'SELECT action, reason, actor FROM audit_events',
+    'SELECT action, reason, actor FROM audit_events WHERE id > $1',
+    [before],
   );
   expect(event).toEqual({ action: 'host.added', reason: WIKI, actor: expect.stringMatching(/^cli:/) });
 });

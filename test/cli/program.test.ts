@@ -69,6 +69,12 @@ const COMMANDS: readonly (readonly string[])[] = [
   ['session', 'revoke', ID],
   ['explain', 'ada@absent.example'],
   ['audit', 'list'],
+  ['audit', 'verify'],
+  ['audit', 'export'],
+  ['audit', 'reseal'],
+  ['keys', 'list'],
+  ['keys', 'rotate'],
+  ['keys', 'reencrypt'],
   ['doctor'],
 ];
 const GROUPS: readonly (readonly string[])[] = [
@@ -82,6 +88,7 @@ const GROUPS: readonly (readonly string[])[] = [
   ['user'],
   ['session'],
   ['audit'],
+  ['keys'],
 ];
 /** Those that change nothing when they name nothing: they are refused. */
 const ABSENT = COMMANDS.filter((command) => command.some((word) => word === 'absent' || word === ID)).filter(

@@ -107,7 +107,8 @@ describe('no row points across organizations', () => {
     const loose = await testDatabase.query<{ name: string }>(
       `SELECT c.relname AS name FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'organization_id'
        WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace
-         AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attnum = ANY (k.conkey))`,
+         AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'f' AND a.attnum = ANY (k.conkey))
+       ORDER BY 1`,
     );
     expect(rows.length).toBeGreaterThan(5);
     // The trail, and notices to applications of sessions that ended because the organization was removed.

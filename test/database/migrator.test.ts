@@ -69,7 +69,7 @@ describe('migrate', () => {
 
   it('X-20 lets one of six nodes work and the others wait; all are well', async () => {
     const databases = await Promise.all([1, 2, 3, 4, 5, 6].map(open));
-    const applied = await Promise.all(databases.map(migrate));
+    const applied = await Promise.all(databases.map((database) => migrate(database)));
     expect(applied.filter((names) => names.length > 0)).toHaveLength(1);
     for (const database of databases) expect(await pendingMigrations(database)).toEqual([]);
     expect(await tables()).toEqual(expect.arrayContaining(TABLES));
@@ -181,3 +181,32 @@ describe('X-21 SIGKILL in the middle of a migration', () => {
     expect(await tables()).toEqual(expect.arrayContaining(TABLES));
   });
 });
+
+it('X-23 without the right to change the schema: migrate says which right is missing, serve refuses, and nothing changed', async () => {
+  const database = await open();
+  const all = await migrate(database);
+  await empty.query('DELETE FROM schema_migrations WHERE name = $1', [all.at(-1)]);
+  const role = `reader_${process.pid}`;
+  await empty.query(`CREATE ROLE ${role} LOGIN`);
+  try {
+    await empty.query(
+      `GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ${await schema()} TO ${role}`,
+    );
+    const url = new URL(empty.url);
+    url.username = role;
+    const env = { DATABASE_URL: url.href, PORT: '0' };
+    const migrating = await runProcess(['migrate'], env);
+    expectClearLine(migrating, 1);
+    expect(migrating.stderr).toMatch(/42501|permission/);
+    expectClearLine(await runProcess(['serve'], env), 1);
+    expect(await pendingMigrations(database)).toEqual([all.at(-1)]);
+  } finally {
+    await empty.query(`DROP OWNED BY ${role}`);
+    await empty.query(`DROP ROLE ${role}`);
+  }
+});
+
+async function schema(): Promise<string> {
+  const [row] = await empty.query('SELECT current_schema() AS name');
+  return String(row?.['name']);
+}

@@ -214,9 +214,11 @@ describe('a failure page', () => {
       await get('/nowhere'),
       await get(CALLBACK),
       await get(`${CALLBACK}?token=${UNSIGNED}`),
+      await get('/break-glass/a-link-that-is-over'),
+      await get('/sso/test/a-link-that-is-over'),
     ];
     const loaded = answers.map(({ body }) => targetsOf(body).filter((target) => /^https?:/.test(target)));
-    expect(loaded).toEqual([[LOGO], [LOGO], [], []]);
+    expect(loaded).toEqual([[LOGO], [LOGO], [], [], [], []]);
     for (const { headers } of answers) {
       expect(String(headers['content-security-policy']).split(';')).toContain(
         "img-src 'self' https://cdn.vendor.example",

@@ -268,7 +268,12 @@ describe('the surface', () => {
         expect(headers['referrer-policy']).toMatch(/^(strict-origin|no-referrer)$/);
         const policy = String(headers['content-security-policy']).split(';');
         expect(policy).toEqual(
-          expect.arrayContaining(["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"]),
+          expect.arrayContaining([
+            "default-src 'none'",
+            "object-src 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+          ]),
         );
         expect(policy.join(';')).not.toMatch(/unsafe|\*|script-src|form-action/);
         expect(headers['x-powered-by']).toBeUndefined();

@@ -16,7 +16,7 @@ import { newEmail, openScene, registrationParts, type Company, type Scene } from
 import { signJws, type Json } from '../attacks/evil-tokens.ts';
 import { App, applicationParts, CALLBACK, SECRET, type Tokens } from '../applications/stage.ts';
 import { addApplication } from '../../src/applications/register-application.ts';
-import type { TestGateway } from '../support/test-gateway.ts';
+import type { TestGateway, TestGatewayOptions } from '../support/test-gateway.ts';
 
 type Visitor = ReturnType<Scene['visitor']>;
 
@@ -76,8 +76,8 @@ interface Base {
   close(): Promise<void>;
 }
 
-export async function openFollowScene(): Promise<FollowScene> {
-  const scene = await openScene();
+export async function openFollowScene(options?: TestGatewayOptions): Promise<FollowScene> {
+  const scene = await openScene(options);
   const { gateway } = scene;
   gateway.neverLogged(SECRET);
   const second = await gateway.startNode();

@@ -14,6 +14,12 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
+/** Id of the newest audit event: those of what a test does next come after it, as the trail cannot be emptied. */
+export async function newestEventId(query: TestDatabase['query']): Promise<string> {
+  const [row] = await query<{ id: string }>('SELECT coalesce(max(id), 0) AS id FROM audit_events');
+  return String(row?.id);
+}
+
 function required(name: string): string {
   const value = process.env[name];
   if (value === undefined) throw new Error(`${name} is not set: run the tests with npm test`);

@@ -55,14 +55,14 @@ function identityOf(
   const { settings } = connection;
   requireIdToken(claims);
   requireParties(claims, settings);
-  const expiresAtSeconds = requireLifetime(claims, nowSeconds);
+  const lifetime = requireLifetime(claims, nowSeconds);
   if (presented.nonce !== undefined && member(claims, 'nonce') !== presented.nonce) refuse('another nonce');
   const identity = verifiedIdentity(connection, {
     issuer: settings.issuer,
     subject: member(claims, 'sub'),
     email: usableEmail(claims, settings),
     name: member(claims, 'name'),
-    singleUse: [singleUse(presented.token, expiresAtSeconds)],
+    singleUse: [singleUse(presented.token, lifetime)],
     providerSession: {
       id: undefined,
       idToken: undefined,
@@ -93,8 +93,10 @@ function requireParties(claims: JsonObject, { issuer, audience }: IdTokenSetting
   if (azp !== undefined && azp !== audience) refuse('the token was issued for another client (azp)');
 }
 
-/** Checks `exp`, `iat` and `nbf` (RFC 7519 section 4.1) and returns `exp`. */
-function requireLifetime(claims: JsonObject, nowSeconds: number): number {
+type Lifetime = Pick<SingleUse, 'issuedAtSeconds' | 'expiresAtSeconds'>;
+
+/** Checks `exp`, `iat` and `nbf` (RFC 7519 section 4.1). */
+function requireLifetime(claims: JsonObject, nowSeconds: number): Lifetime {
   const expires = numericDate(claims, 'exp');
   const issued = numericDate(claims, 'iat');
   const notBefore = numericDate(claims, 'nbf');
@@ -108,7 +110,7 @@ function requireLifetime(claims: JsonObject, nowSeconds: number): number {
   if (notBefore !== undefined && notBefore > nowSeconds + CLOCK_TOLERANCE_SECONDS) {
     refuse('the token is not good yet (nbf)');
   }
-  return expires;
+  return { issuedAtSeconds: issued, expiresAtSeconds: expires + CLOCK_TOLERANCE_SECONDS };
 }
 
 /**
@@ -125,9 +127,9 @@ function usableEmail(claims: JsonObject, { match, trustsEmail }: IdTokenSettings
 }
 
 /** What makes a second use of the token recognisable. Never its last part: many spellings of one signature verify. */
-function singleUse(token: string, expiresAtSeconds: number): SingleUse {
+function singleUse(token: string, lifetime: Lifetime): SingleUse {
   const digest = createHash('sha256')
     .update(token.slice(0, token.lastIndexOf('.')))
     .digest('base64url');
-  return { purpose: 'id-token', digest, expiresAtSeconds: expiresAtSeconds + CLOCK_TOLERANCE_SECONDS };
+  return { purpose: 'id-token', digest, ...lifetime };
 }

@@ -68,7 +68,7 @@ export function verifyCallbackToken(token: string, context: CallbackTokenContext
   if (!context.keys.some((key) => isSignedBy(token, key)))
     refuse('the signature is by none of the registered keys');
   context.observe?.(payload);
-  const expiresAtSeconds = requireLifetime(payload, context.nowSeconds);
+  const lifetime = requireLifetime(payload, context.nowSeconds);
   requireParties(payload, context);
   const email = member(payload, 'email');
   return verifiedIdentity(context.connection, {
@@ -77,7 +77,7 @@ export function verifyCallbackToken(token: string, context: CallbackTokenContext
     subject: canonicalEmail(email)?.address,
     email,
     name: member(payload, 'name'),
-    singleUse: singleUses(token, payload, expiresAtSeconds),
+    singleUse: singleUses(token, payload, lifetime),
   });
 }
 
@@ -98,8 +98,10 @@ function isSignedBy(token: string, key: KeyObject): boolean {
   }
 }
 
-/** Checks `exp`, `iat` and `nbf` (RFC 7519 section 4.1) and returns `exp`, which has no leeway: tokens live for minutes. */
-function requireLifetime(payload: JsonObject, nowSeconds: number): number {
+type Lifetime = Pick<SingleUse, 'issuedAtSeconds' | 'expiresAtSeconds'>;
+
+/** Checks `exp`, `iat` and `nbf` (RFC 7519 section 4.1). `exp` has no leeway: tokens live for minutes. */
+function requireLifetime(payload: JsonObject, nowSeconds: number): Lifetime {
   const expires = numericDate(payload, 'exp');
   if (expires === undefined) return refuse('there is no exp');
   if (expires <= nowSeconds) throw new GatewayError('token_expired', { reason: 'exp has passed' });
@@ -112,7 +114,11 @@ function requireLifetime(payload: JsonObject, nowSeconds: number): number {
   const notBefore = numericDate(payload, 'nbf');
   if (notBefore !== undefined && notBefore > nowSeconds + CLOCK_TOLERANCE_SECONDS)
     refuse('nbf is in the future');
-  return expires;
+  return {
+    issuedAtSeconds: issued ?? expires - LONGEST_LIFE_SECONDS,
+    // Its use is remembered for longer than it is good: another node's clock may be behind.
+    expiresAtSeconds: expires + CLOCK_TOLERANCE_SECONDS,
+  };
 }
 
 /**
@@ -145,19 +151,17 @@ function requireParties(payload: JsonObject, context: CallbackTokenContext): voi
 /**
  * What makes a second use of this token recognisable. Never its last part: many spellings of one signature verify.
  */
-function singleUses(token: string, payload: JsonObject, endsAtSeconds: number): readonly SingleUse[] {
+function singleUses(token: string, payload: JsonObject, lifetime: Lifetime): readonly SingleUse[] {
   const digest = (text: string) => createHash('sha256').update(text).digest('base64url');
-  // Remembered for longer than it is good: another node's clock may be behind.
-  const expiresAtSeconds = endsAtSeconds + CLOCK_TOLERANCE_SECONDS;
   const signed = token.slice(0, token.lastIndexOf('.'));
-  const uses: SingleUse[] = [{ purpose: 'jwt-callback-token', digest: digest(signed), expiresAtSeconds }];
+  const uses: SingleUse[] = [{ purpose: 'jwt-callback-token', digest: digest(signed), ...lifetime }];
   const id = member(payload, 'jti');
   if (id !== undefined) {
     if (typeof id !== 'string') refuse('jti is not a string');
     uses.push({
       purpose: 'jwt-id',
       digest: digest(JSON.stringify([member(payload, 'iss') ?? null, id])),
-      expiresAtSeconds,
+      ...lifetime,
     });
   }
   return uses;

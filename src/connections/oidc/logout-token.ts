@@ -53,7 +53,8 @@ export async function verifyLogoutToken(
   const digest = createHash('sha256')
     .update(JSON.stringify([context.issuer, jti]))
     .digest('base64url');
-  const use = { purpose: 'logout-token', digest, expiresAtSeconds: exp + CLOCK_TOLERANCE_SECONDS } as const;
+  const lifetime = { issuedAtSeconds: iat, expiresAtSeconds: exp + CLOCK_TOLERANCE_SECONDS };
+  const use = { purpose: 'logout-token', digest, ...lifetime } as const;
   return { issuer: context.issuer, subject, sessionId, use };
 }
 

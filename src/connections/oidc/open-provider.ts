@@ -35,7 +35,10 @@ export async function openProvider(
 ): Promise<OpenProvider> {
   const { clientSecrets, allowPrivateNetworks } = context;
   if (clientSecrets.inOrder().length === 0) {
-    throw new GatewayError('identity_provider_error', { reason: 'the client secret cannot be decrypted' });
+    throw new GatewayError('identity_provider_error', {
+      reason:
+        'no key of SECRET_KEY opens the client secret; if the key is lost: connection update --client-secret-file',
+    });
   }
   if (settings.issuer === '') {
     const reason = 'the provider has not answered yet since the draft was made; run connection test';

@@ -1,0 +1,233 @@
+/**
+ * Sealing in PostgreSQL: events that were written get their places in the chains, in the order of their ids, a batch and a transaction at a
+ * time. The row of `audit_sealing` is held meanwhile, so one node does it at a time and a node that dies holds up nobody.
+ */
+import type { Knex } from 'knex';
+import type { Database } from '../database/database.ts';
+import { GatewayError } from '../errors.ts';
+import type { SecretBox } from '../secret-box.ts';
+import {
+  chainDigest,
+  CHAIN_OF_NONE,
+  EMPTY_CHAIN,
+  isSameEnd,
+  openEnd,
+  sealEnd,
+  TRAIL,
+  trailDigest,
+  type ChainedEvent,
+  type ChainEnd,
+} from './audit-chain.ts';
+import { CHAINED_COLUMNS, chainedEvent, type ChainedEventRow } from './chained-event-store.ts';
+
+/** What nobody has sealed, after an id up to which everything is. */
+const UNSEALED = `
+  FROM audit_events e
+  WHERE e.id > CAST(:after AS bigint)
+    AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.event_id = e.id AND s.event_id > CAST(:after AS bigint))`;
+
+/** Whether every transaction that could still bring an event of a smaller id has ended; a while besides, for one that got no number yet. */
+const HORIZON_PASSED = `
+  next_horizon <= pg_snapshot_xmin(pg_current_snapshot()) AND noted_at < now() - interval '10 seconds'`;
+
+/** One look without a lock and without a write, as mostly nothing is to be done. */
+export async function isSealingDue(database: Database): Promise<boolean> {
+  const { rows } = await database.run((db) =>
+    db
+      .raw<{ rows: { due: boolean | null }[] }>(
+        `SELECT (${HORIZON_PASSED} AND next_through > through)
+             OR EXISTS (SELECT ${UNSEALED.replaceAll('CAST(:after AS bigint)', 'w.through')}) AS due
+         FROM audit_sealing w`,
+      )
+      .options({ name: 'is-sealing-due' }),
+  );
+  return rows[0]?.due ?? false;
+}
+
+const MOST_OVERDUE = 1_000;
+
+/** How many events are older than a minute and not sealed; at most a thousand. */
+export async function countOverdue(database: Database): Promise<number> {
+  const { rows } = await database.run((db) =>
+    db.raw<{ rows: { count: string }[] }>(
+      `SELECT count(*) AS count FROM (
+         SELECT ${UNSEALED.replaceAll('CAST(:after AS bigint)', '(SELECT through FROM audit_sealing)')}
+           AND e.at < now() - interval '1 minute' LIMIT ${MOST_OVERDUE}
+       ) AS overdue`,
+    ),
+  );
+  return Number(rows[0]?.count ?? 0);
+}
+
+export interface SealedBatch {
+  /** Id of the last event. */
+  readonly lastId: string;
+  readonly count: number;
+}
+
+interface SealingRow {
+  readonly sealed: string | null;
+  readonly through: string;
+  readonly next_through: string;
+  readonly passed: boolean | null;
+  readonly has_seals: boolean;
+}
+
+/**
+ * Seals the next events.
+ * @param batch `after`: undefined to look at all that may be left over, else the last id of the batch before
+ * @returns undefined while another node does it
+ * @throws GatewayError `internal_error` if no key of ours opens the end of the trail: a node that has the key goes on, or nobody
+ */
+export async function sealBatch(
+  database: Database,
+  secrets: SecretBox,
+  batch: { readonly after: string | undefined; readonly most: number },
+): Promise<SealedBatch | undefined> {
+  return database.transaction(async (db) => {
+    const { rows } = await db.raw<{ rows: SealingRow[] }>(
+      `SELECT sealed, through, next_through, ${HORIZON_PASSED} AS passed, EXISTS (SELECT FROM audit_seals) AS has_seals
+       FROM audit_sealing FOR UPDATE SKIP LOCKED`,
+    );
+    const [row] = rows;
+    if (row === undefined) return undefined;
+    const trail = openTrail(secrets, row);
+    const events = await unsealedEvents(db, batch.after ?? row.through, batch.most);
+    const end = await appendSeals(db, secrets, trail, events);
+    const lastId = events.at(-1)?.id ?? batch.after ?? row.through;
+    const isPast = events.length < batch.most || BigInt(lastId) >= BigInt(row.next_through);
+    // Only who has looked at everything from the old mark on may move it.
+    const moves = batch.after === undefined && isPast && (row.passed ?? row.next_through === row.through);
+    await moveMark(db, events.length === 0 ? row.sealed : sealEnd(secrets, TRAIL, end), moves);
+    return { lastId, count: events.length };
+  });
+}
+
+function openTrail(secrets: SecretBox, { sealed, has_seals: hasSeals }: SealingRow): ChainEnd {
+  if (sealed === null && !hasSeals) return EMPTY_CHAIN;
+  const end = sealed === null ? undefined : openEnd(secrets, TRAIL, sealed);
+  if (end !== undefined) return end;
+  throw new GatewayError('internal_error', {
+    reason: 'no key of SECRET_KEY opens the end of the audit trail; see: gatehouse audit verify',
+  });
+}
+
+async function unsealedEvents(db: Knex, after: string, most: number): Promise<readonly ChainedEvent[]> {
+  const { rows } = await db.raw<{ rows: ChainedEventRow[] }>(
+    `SELECT ${CHAINED_COLUMNS} ${UNSEALED} ORDER BY e.id LIMIT :most`,
+    { after, most },
+  );
+  return rows.flatMap((row) => chainedEvent(row) ?? []);
+}
+
+interface Seal {
+  readonly eventId: string;
+  readonly chain: string;
+  readonly position: number;
+  readonly digest: Buffer;
+}
+
+/** @returns the end of the trail after them */
+async function appendSeals(
+  db: Knex,
+  secrets: SecretBox,
+  trail: ChainEnd,
+  events: readonly ChainedEvent[],
+): Promise<ChainEnd> {
+  if (events.length === 0) return trail;
+  const chainOf = ({ organization_id: id }: ChainedEvent) => id ?? CHAIN_OF_NONE;
+  const known = await readEnds(db, secrets, [...new Set(events.map(chainOf))]);
+  const ends = new Map([...known].map(([chain, { end }]) => [chain, end]));
+  const seals = events.map((event): Seal => {
+    const chain = chainOf(event);
+    const { position, digest } = ends.get(chain) ?? EMPTY_CHAIN;
+    const next = { position: position + 1, digest: chainDigest(digest, event) };
+    ends.set(chain, next);
+    return { eventId: event.id, chain, ...next };
+  });
+  await insertSeals(db, trail.position, seals);
+  // An end that somebody else wrote is not vouched for: it stays as it is, for `audit verify` to find.
+  await writeHeads(
+    db,
+    [...ends].flatMap(([chain, end]) =>
+      known.get(chain)?.isOurs === true ? [{ chain, sealed: sealEnd(secrets, chain, end) }] : [],
+    ),
+  );
+  const digest = seals.reduce((previous, seal) => trailDigest(previous, seal.digest), trail.digest);
+  return { position: trail.position + seals.length, digest };
+}
+
+interface KnownEnd {
+  readonly end: ChainEnd;
+  /** Whether the head says the same. */
+  readonly isOurs: boolean;
+}
+
+interface EndRow {
+  readonly chain: string;
+  readonly position: string | null;
+  readonly digest: Buffer | null;
+  readonly sealed: string | null;
+}
+
+/** Where chains end, by their last seals, and whether their heads say so. */
+async function readEnds(
+  db: Knex,
+  secrets: SecretBox,
+  chains: readonly string[],
+): Promise<ReadonlyMap<string, KnownEnd>> {
+  const { rows } = await db.raw<{ rows: EndRow[] }>(
+    `SELECT c.chain, s.position, s.digest, h.sealed
+     FROM unnest(CAST(:chains AS uuid[])) AS c (chain)
+     LEFT JOIN LATERAL (
+       SELECT position, digest FROM audit_seals WHERE chain = c.chain ORDER BY position DESC LIMIT 1
+     ) AS s ON true
+     LEFT JOIN audit_heads h ON h.chain = c.chain`,
+    { chains: [...chains] },
+  );
+  return new Map(
+    rows.map(({ chain, position, digest, sealed }) => {
+      const end = position === null || digest === null ? EMPTY_CHAIN : { position: Number(position), digest };
+      const said = sealed === null ? EMPTY_CHAIN : openEnd(secrets, chain, sealed);
+      return [chain, { end, isOurs: said !== undefined && isSameEnd(said, end) }];
+    }),
+  );
+}
+
+async function insertSeals(db: Knex, before: number, seals: readonly Seal[]): Promise<void> {
+  await db.raw(
+    `INSERT INTO audit_seals (event_id, chain, position, digest, number)
+     SELECT * FROM unnest(CAST(:eventIds AS bigint[]), CAST(:chains AS uuid[]), CAST(:positions AS bigint[]),
+                          CAST(:digests AS bytea[]), CAST(:numbers AS bigint[]))`,
+    {
+      eventIds: seals.map(({ eventId }) => eventId),
+      chains: seals.map(({ chain }) => chain),
+      positions: seals.map(({ position }) => position),
+      digests: seals.map(({ digest }) => digest),
+      numbers: seals.map((_, index) => before + index + 1),
+    },
+  );
+}
+
+async function writeHeads(
+  db: Knex,
+  heads: readonly { readonly chain: string; readonly sealed: string }[],
+): Promise<void> {
+  if (heads.length === 0) return;
+  await db('audit_heads')
+    .insert([...heads])
+    .onConflict('chain')
+    .merge();
+}
+
+async function moveMark(db: Knex, sealed: string | null, moves: boolean): Promise<void> {
+  await db.raw(
+    moves
+      ? `UPDATE audit_sealing SET sealed = :sealed, through = next_through, noted_at = now(),
+           next_through = greatest(next_through, (SELECT max(event_id) FROM audit_seals)),
+           next_horizon = pg_snapshot_xmax(pg_current_snapshot())`
+      : // A database that was restored elsewhere counts its transactions anew.
+        `UPDATE audit_sealing SET sealed = :sealed, next_horizon = least(next_horizon, pg_snapshot_xmax(pg_current_snapshot()))`,
+    { sealed },
+  );
+}

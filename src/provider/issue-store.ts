@@ -1,0 +1,173 @@
+/**
+ * What the token endpoint writes: codes and tokens under grants, and the use of what they were issued for. Each writing is one
+ * conditional statement, on any number of nodes: all of it happens or none.
+ */
+import type { Database } from '../database/database.ts';
+import { digestOf, type GrantTokenName, type LiveGrant } from './grant-store.ts';
+
+type Payload = Readonly<Record<string, unknown>>;
+
+/** The library names a code or a token by its value, of which nothing but the digest is stored. */
+const withoutValue = (payload: Payload): Payload =>
+  Object.fromEntries(Object.entries(payload).filter(([name]) => name !== 'jti'));
+
+interface NewToken {
+  readonly value: string;
+  readonly payload: Payload;
+  readonly ttlSeconds: number;
+}
+
+const OPEN_GRANT = `
+  INSERT INTO grants (id, organization_id, session_id, client_id, payload)
+  SELECT CAST(:grantId AS text), s.organization_id, s.id, CAST(:clientId AS text), CAST(:grantPayload AS jsonb)
+  FROM sessions s WHERE s.id = CAST(:sessionId AS uuid) AND s.expires_at > now()
+  FOR KEY SHARE OF s
+  RETURNING id, organization_id, session_id`;
+
+const SIGNED_IN = `
+  INSERT INTO audit_events (action, outcome, organization_id, connection_id, user_id, email, client_id)
+  SELECT 'application.signed_in', 'success', s.organization_id, s.connection_id, s.user_id, u.email, CAST(:clientId AS text)
+  FROM opened JOIN sessions s ON s.id = opened.session_id
+  JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id
+  RETURNING 1`;
+
+/**
+ * Writes a code, its grant and the audit event of both.
+ * @returns false if the session has ended meanwhile; nothing was written then
+ */
+export async function insertCodeWithGrant(
+  database: Database,
+  code: NewToken,
+  grant: {
+    readonly id: string;
+    readonly clientId: string;
+    readonly sessionId: string;
+    readonly payload: Payload;
+  },
+): Promise<boolean> {
+  const { rows } = await database.run((db) =>
+    db
+      .raw<{ rows: unknown[] }>(
+        `WITH opened AS (${OPEN_GRANT}), code AS (
+           INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
+           SELECT CAST(:digest AS bytea), 'AuthorizationCode', opened.id, CAST(:payload AS jsonb),
+                  now() + make_interval(secs => CAST(:ttlSeconds AS float8))
+           FROM opened
+         )
+         ${SIGNED_IN}`,
+        {
+          grantId: grant.id,
+          clientId: grant.clientId,
+          sessionId: grant.sessionId,
+          grantPayload: JSON.stringify(grant.payload),
+          digest: digestOf('AuthorizationCode', code.value),
+          payload: JSON.stringify(withoutValue(code.payload)),
+          ttlSeconds: code.ttlSeconds,
+        },
+      )
+      .options({ name: 'insert-code' }),
+  );
+  return rows.length > 0;
+}
+
+/** A token under a grant that is there already. */
+export interface IssuedToken extends NewToken, GrantTokenName {
+  readonly grantId: string;
+}
+
+const ISSUE = `
+  INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
+  SELECT decode(digest, 'hex'), kind, grant_id, payload, now() + make_interval(secs => ttl)
+  FROM jsonb_to_recordset(CAST(:tokens AS jsonb)) AS t (digest text, kind text, grant_id text, payload jsonb, ttl float8)`;
+
+const issueParameter = (tokens: readonly IssuedToken[]) =>
+  JSON.stringify(
+    tokens.map(({ kind, value, grantId, payload, ttlSeconds }) => ({
+      digest: digestOf(kind, value).toString('hex'),
+      kind,
+      grant_id: grantId,
+      payload: withoutValue(payload),
+      ttl: ttlSeconds,
+    })),
+  );
+
+/** @throws pg.DatabaseError for a broken reference if the grant has ended meanwhile */
+export async function issueTokens(database: Database, tokens: readonly IssuedToken[]): Promise<void> {
+  await database.run((db) =>
+    db.raw(ISSUE, { tokens: issueParameter(tokens) }).options({ name: 'issue-tokens' }),
+  );
+}
+
+/**
+ * Writes a new grant, what is issued under it and the audit event of both.
+ * @returns false if the session has ended meanwhile; nothing was written then
+ */
+export async function openGrantWithTokens(
+  database: Database,
+  { id, clientId, payload, holder }: LiveGrant,
+  tokens: readonly IssuedToken[],
+): Promise<boolean> {
+  const { rows } = await database.run((db) =>
+    db
+      .raw<{ rows: unknown[] }>(
+        `WITH opened AS (${OPEN_GRANT}), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM opened))
+         ${SIGNED_IN}`,
+        {
+          grantId: id,
+          clientId,
+          sessionId: holder.sessionId,
+          grantPayload: JSON.stringify(payload),
+          tokens: issueParameter(tokens),
+        },
+      )
+      .options({ name: 'open-grant' }),
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Uses a code or a refresh token and writes what is issued for it, both or neither.
+ * @returns false if somebody else has used it; nothing was written then
+ * @throws pg.DatabaseError for a broken reference if the grant has ended meanwhile
+ */
+export async function redeemToken(
+  database: Database,
+  { kind, value }: GrantTokenName,
+  tokens: readonly IssuedToken[],
+): Promise<boolean> {
+  const { rows } = await database.run((db) =>
+    db
+      .raw<{ rows: unknown[] }>(
+        `WITH used AS (
+           UPDATE grant_tokens SET consumed_at = clock_timestamp()
+           WHERE digest = :digest AND consumed_at IS NULL RETURNING 1
+         ), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM used))
+         SELECT FROM used`,
+        { digest: digestOf(kind, value), tokens: issueParameter(tokens) },
+      )
+      .options({ name: 'redeem-token' }),
+  );
+  return rows.length > 0;
+}
+
+/**
+ * Writes what is issued for a refresh token that was used a moment ago. Its successor follows from it and is there already.
+ * @returns false if it was used longer ago than that; nothing was written then
+ */
+export async function repeatRefresh(
+  database: Database,
+  value: string,
+  { tokens, graceSeconds }: { readonly tokens: readonly IssuedToken[]; readonly graceSeconds: number },
+): Promise<boolean> {
+  const { rows } = await database.run((db) =>
+    db.raw<{ rows: unknown[] }>(
+      `WITH used AS (
+         SELECT FROM grant_tokens
+         WHERE digest = :digest AND consumed_at > clock_timestamp() - make_interval(secs => CAST(:graceSeconds AS float8))
+       ), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM used) ON CONFLICT DO NOTHING)
+       SELECT FROM used`,
+      { digest: digestOf('RefreshToken', value), graceSeconds, tokens: issueParameter(tokens) },
+    ),
+  );
+  return rows.length > 0;
+}
