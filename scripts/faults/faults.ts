@@ -36,6 +36,8 @@ function parse(args: readonly string[]) {
   }).values;
 }
 
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
 async function play(world: World, scenario: Scenario, length: 'short' | 'full'): Promise<Result> {
   const startedAt = performance.now();
   await world.begin();
@@ -45,8 +47,10 @@ async function play(world: World, scenario: Scenario, length: 'short' | 'full'):
     evidence = await scenario.run(world, length);
     await world.settle();
   } catch (error) {
-    failure = error instanceof Error ? error.message : String(error);
-    await world.repair();
+    failure = messageOf(error);
+    await world.repair().catch((trouble: unknown) => {
+      failure = `${messageOf(error)}; and afterwards: ${messageOf(trouble)}`;
+    });
   }
   const seconds = (performance.now() - startedAt) / 1000;
   return { scenario, ledger: world.ledger, evidence, failure, seconds };

@@ -11,7 +11,7 @@ import { until } from './until.ts';
 
 const PROGRAM = resolve(import.meta.dirname, '../../src/main.js');
 const CLOCK = resolve(import.meta.dirname, 'movable-clock.js');
-const KEPT_LOG_LINES = 200;
+const KEPT_LOG_LINES = 8;
 
 export type Environment = Readonly<Record<string, string>>;
 
