@@ -7,7 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { findForm } from '../demo/html-form.ts';
 import { startOpenIdProvider, type OpenIdProvider } from '../demo/openid-provider.ts';
 import { DEMO_PASSWORD } from '../demo/people.ts';
-import type { Send } from './person.ts';
+import type { Send } from './ask.ts';
 
 const CLIENT_ID = 'gatehouse';
 const TOKEN_TTL_SECONDS = 300;

@@ -3,7 +3,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { JwtCompany } from '../companies.ts';
-import { ask } from '../person.ts';
+import { ask } from '../ask.ts';
 
 const SLOW_MS = 4_000;
 const REQUEST_END = '\r\n\r\n';
