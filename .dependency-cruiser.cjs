@@ -22,7 +22,7 @@ module.exports = {
       comment: 'The product is the same behind a browser, a command or a test.',
       severity: 'error',
       from: {
-        path: '^src/(organizations|applications|hosts|connections|expiry|doctor|keys|login|users|sessions|audit|outbound|database)/',
+        path: '^src/(organizations|applications|hosts|connections|expiry|housekeeping|limits|doctor|keys|login|users|sessions|audit|outbound|database)/',
       },
       to: { path: '^src/(http|cli|gateway\\.ts)' },
     },

@@ -6,6 +6,7 @@ import { followProviders } from './login/follow-providers.ts';
 import { startLogoutNotices } from './provider/logout-notices.ts';
 import { watchDomainProofs } from './organizations/watch-domain-proofs.ts';
 import { txtRecords } from './outbound/txt-records.ts';
+import { keepHouse } from './housekeeping/keep-house.ts';
 import type { HttpParts } from './http/parts.ts';
 import { describeError } from './log.ts';
 
@@ -22,6 +23,7 @@ export function startErrands(parts: HttpParts) {
     }),
     domains: startDomainWatch(parts),
     expiry: startExpiryWatch(parts),
+    house: startHousekeeping(parts),
     notices: startLogoutNotices({
       database,
       feed,
@@ -69,6 +71,18 @@ function startExpiryWatch({ config, database, feed, log, login }: HttpParts) {
     },
     onFault: (error) => {
       log.warn({ error: describeError(error) }, 'what expires cannot be read now');
+    },
+  });
+}
+
+function startHousekeeping({ database, log }: HttpParts) {
+  return keepHouse({
+    database,
+    onRound: (removed) => {
+      log.info({ removed }, 'removed what had expired');
+    },
+    onFault: (error) => {
+      log.warn({ error: describeError(error) }, 'what has expired cannot be removed now');
     },
   });
 }

@@ -22,7 +22,7 @@ import { gatehouseCookies } from './http/cookies.ts';
 import { gracefulServer } from './http/graceful-server.ts';
 import type { HttpParts } from './http/parts.ts';
 import { providerFaces } from './http/provider-routes.ts';
-import { rateLimits } from './http/rate-limits.ts';
+import { rateLimits, type RateLimits } from './http/rate-limits.ts';
 import { openHostDirectory } from './hosts/host-directory.ts';
 import { verifiedMemory } from './hosts/verified-memory.ts';
 import { describeError, openLog, type Logger } from './log.ts';
@@ -107,10 +107,10 @@ async function serve(
   const errands = startErrands(parts);
   const servers = await openServers(config, parts, () => errands.expiry.things());
   const close = async () => {
-    const { following, domains, expiry, notices, troubles, sealing } = errands;
+    const { following, domains, expiry, house, notices, troubles, sealing } = errands;
     await Promise.all([servers.stop(), following.close(), domains.close(), expiry.close()]);
-    await Promise.all([notices.close(), troubles.close()]);
-    await parts.tally.close();
+    await Promise.all([notices.close(), troubles.close(), house.close()]);
+    await Promise.all([parts.tally.close(), parts.limits.close()]);
     // Last of all: what was written until now has its place then.
     await sealing.close();
     await feed.close();
@@ -176,7 +176,7 @@ function openParts(
     feed,
     log,
     cookies,
-    limits: rateLimits(config.rateLimits),
+    limits: openLimits(config, { database, feed, log }),
     origins: openApplicationOrigins(database, feed),
     provider: currentProvider(
       {
@@ -219,6 +219,19 @@ function openParts(
     },
   };
   return parts;
+}
+
+function openLimits(
+  config: Config,
+  { database, feed, log }: Pick<HttpParts, 'database' | 'feed' | 'log'>,
+): RateLimits {
+  return rateLimits(config.rateLimits, {
+    database,
+    feed,
+    onFault: (error) => {
+      log.warn({ error: describeError(error) }, 'limits cannot be shared now; this node counts alone');
+    },
+  });
 }
 
 /** A client secret that a provider refuses is somebody's work before the other one is over as well. */

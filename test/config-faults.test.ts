@@ -117,7 +117,7 @@ describe('X-34 a fault', () => {
     ['SUPPORT_URL', ['javascript:alert(1)', 'JaVaScRiPt:alert(1)', 'data:text/html,x', 'help', '/help']],
     ['RATE_LIMITS', ['true', 'OFF', '0']],
     ['LOG_LEVEL', ['verbose', 'INFO', '30']],
-  ])('of %s is named, once, by one line without a value', (name, values) => {
+  ])('A-15 H-03 of %s is named, once, by one line without a value', (name, values) => {
     for (const value of values) {
       const faults = faultsOf({ ...PUBLIC, ...beside(name), [name]: value });
       expect({ value, names: namesIn(faults) }).toEqual({ value, names: [name] });

@@ -19,6 +19,7 @@ import {
 import { openSecrets } from './client-secret.ts';
 import { clientSecretsInUse } from './client-secrets-in-use.ts';
 import { openConnection } from './connection-kinds.ts';
+import { DECOY_ID } from './jwt-callback/decoy.ts';
 import type { Connector, ConnectorContext, RedirectConnector, TokenConnector } from './connector.ts';
 import { providerKeys, type ProviderKeys } from './provider-keys.ts';
 import type { SeenVerdict } from './refused-secret-store.ts';
@@ -91,7 +92,9 @@ export function openConnectors(
     },
     lines() {
       const oldestMs = performance.now() - HOUR_MS;
-      return [...cache.values()].filter(({ usedAtMs }) => usedAtMs >= oldestMs);
+      return [...cache.values()].filter(
+        ({ connectionId, usedAtMs }) => usedAtMs >= oldestMs && connectionId !== DECOY_ID,
+      );
     },
     // A kind opens to a connector of its own flow.
   } as OpenConnectors;

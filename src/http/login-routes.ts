@@ -78,21 +78,18 @@ async function start(
   exchange: Exchange,
   { fields, returnTo, form, isFromAnotherSite }: AddressStart,
 ): Promise<BrowserStarted> {
-  try {
-    const ways = await routeEmail(parts.login.directory, fields['email']);
-    return await startInBrowser(parts, exchange, {
-      // An address that another site sent was not typed by anybody that we know of.
-      ways: isFromAnotherSite ? { ...ways, email: undefined } : ways,
-      chosenId: fields['connection'],
-      form,
-      loginHint: ways.email,
-      returnTo,
-      isFromAnotherSite,
-    });
-  } catch (error) {
-    if (error instanceof GatewayError && error.code === 'unknown_domain') await parts.limits.countUnknown();
-    throw error;
-  }
+  const ways = await parts.limits.countTyped(exchange.request, () =>
+    routeEmail(parts.login.directory, fields['email']),
+  );
+  return startInBrowser(parts, exchange, {
+    // An address that another site sent was not typed by anybody that we know of.
+    ways: isFromAnotherSite ? { ...ways, email: undefined } : ways,
+    chosenId: fields['connection'],
+    form,
+    loginHint: ways.email,
+    returnTo,
+    isFromAnotherSite,
+  });
 }
 
 /** A form or a JSON object, as its own members. */

@@ -31,8 +31,6 @@ const ENDPOINTS: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 /** Where a browser comes by itself, with its session. */
 const FOR_BROWSERS: ReadonlySet<string> = new Set(['/auth', '/logout']);
-/** Where applications prove who they are. */
-const FOR_PROGRAMS = /^\/(?:token|device)\b/;
 const LONGEST_USER_AGENT = 200;
 
 export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
@@ -48,7 +46,7 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
       throw new GatewayError('method_not_allowed', { allowedMethods });
     }
     if (FOR_BROWSERS.has(request.path) && !(await isMeantNow(request, response))) return;
-    if (FOR_PROGRAMS.test(request.path)) await countProgram(parts, request, response);
+    if (request.path === '/device/auth') await countDeviceStart(parts, request, response);
     const session = FOR_BROWSERS.has(request.path) ? await currentSession(parts, request) : undefined;
     if (request.path === '/auth') allowSelfSubmission(response);
     const provider = await parts.provider.get();
@@ -69,10 +67,9 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
 }
 
 /** @throws GatewayError `rate_limited`, which a program in a page of another origin can read as it reads the library's answers */
-async function countProgram({ limits }: HttpParts, request: Request, response: Response): Promise<void> {
+async function countDeviceStart({ limits }: HttpParts, request: Request, response: Response): Promise<void> {
   try {
-    await limits.requireClientTries(request);
-    if (request.path === '/device/auth' && request.method === 'POST') await limits.countDeviceStart(request);
+    if (request.method === 'POST') await limits.countDeviceStart(request);
   } catch (error) {
     response.vary('Origin');
     response.set('Access-Control-Allow-Origin', request.get('origin') ?? '*');
@@ -130,6 +127,8 @@ export function providerFaces(parts: () => HttpParts): ProviderFaces {
     endSession: (request, response, end) =>
       signOutForApplication(parts(), { request: request as Request, response: response as Response }, end),
     onRefusal: (request, refusal) => writeRefusal(parts(), request, refusal),
+    requireClientTries: (request, clientId) =>
+      parts().limits.requireClientTries(request as Request, clientId),
     signInByToken: (signIn) => verifyToken(parts().login, signIn),
     publicFailure: (code) => publicFailures[code],
   };
@@ -146,8 +145,9 @@ type Refusal = Parameters<ProviderFaces['onRefusal']>[1];
 /** A failed sign-in is written as one; what is the protocol's own, as what the application was told. */
 async function writeRefusal(parts: HttpParts, request: IncomingMessage, refusal: Refusal): Promise<string> {
   const { error, clientId, cause, reference } = refusal;
-  if (error === 'invalid_client') await parts.limits.countRefusedClient(request as Request);
+  if (error === 'invalid_client') await parts.limits.countRefusedClient(request as Request, clientId);
   const failure = findGatewayError(cause);
+  if (failure?.context.isRecorded === true) return failure.context.reference ?? reference;
   const isUnavailable = failure?.code === 'temporarily_unavailable' || error === 'server_error';
   parts.log[isUnavailable ? 'error' : 'info'](
     { reference, code: failure?.code ?? error, clientId, error: describeError(cause) },
@@ -158,9 +158,9 @@ async function writeRefusal(parts: HttpParts, request: IncomingMessage, refusal:
   const event =
     failure === undefined
       ? ({ action: 'application.refused', code: `oauth:${error}`, reason: refusal.reason, clientId } as const)
-      : ({ ...failure.context, action: 'login.failed', code: failure.code, clientId } as const);
+      : ({ clientId, ...failure.context, action: 'login.failed', code: failure.code } as const);
   try {
-    return await writeFailure(parts, { ...event, reference }, request as Request);
+    return await writeFailure(parts, { reference, ...event }, request as Request);
   } catch (fault) {
     parts.log.error(
       { reference, error: describeError(fault) },

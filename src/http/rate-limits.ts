@@ -1,33 +1,61 @@
 /**
- * How often one address block may try, and how often unknown addresses may be asked for at all. Limits count attempts,
- * never organizations, so nobody can lock an organization out; they are generous enough for a whole company behind one
- * address at nine o'clock.
+ * How often somebody may try, as the routes ask for it. Limits count what one place does, or what fails there; nothing that somebody
+ * does elsewhere keeps a person, an organization or an application out. They are generous enough for a whole company behind one
+ * address at nine o'clock. How they are counted over all nodes is in limits/.
  */
 import type { Request } from 'express';
 import { LRUCache } from 'lru-cache';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { newReference } from '../audit/audit-event.ts';
-import { GatewayError } from '../errors.ts';
-import { addressBlock } from './request-facts.ts';
-import { userCodeTries } from './user-code-tries.ts';
+import { GatewayError, type FailureCode, type FailureContext } from '../errors.ts';
+import {
+  ALL_UNKNOWN_ADDRESSES,
+  ATTEMPTS,
+  CALLBACK_FAILURES,
+  CALLBACK_FAILURES_OF_BLOCK,
+  DEVICE_STARTS,
+  REFUSED_CLIENT,
+  TYPED_ADDRESS,
+  UNKNOWN_ADDRESSES,
+  type PlaceLimit,
+} from '../limits/limits.ts';
+import { sharedLimits, type SharedLimits, type SharedLimitsParts } from '../limits/shared-limits.ts';
+import { userCodeTries } from '../limits/user-code-tries.ts';
+import { addressBlock, addressSite } from './request-facts.ts';
 
-const ATTEMPTS_PER_MINUTE = 2_000;
-const UNKNOWN_PER_MINUTE = 3_000;
-const REFUSED_CLIENTS_PER_MINUTE = 100;
-/** Anybody can start one, and each is written down. */
-const DEVICE_STARTS_PER_MINUTE = 300;
 /** A browser that keeps no cookies would be sent to and fro between its provider and us; browsers give up after 20. */
 const RESTARTS_PER_TEN_SECONDS = 8;
 
 export interface RateLimits {
   /** @throws GatewayError `rate_limited` */
   countAttempt(request: Request): Promise<void>;
-  /** Counts an address that nobody knows, over all who ask. @throws GatewayError `rate_limited` */
-  countUnknown(): Promise<void>;
-  /** @throws GatewayError `rate_limited` where too many applications failed to prove who they are */
-  requireClientTries(request: Request): Promise<void>;
+  /**
+   * Runs the start of a sign-in by an address that was typed. Unknown addresses count, of the place and of all who ask; known ones by
+   * themselves.
+   * @throws GatewayError `rate_limited`
+   */
+  countTyped<Ways extends { readonly email: string | undefined }>(
+    request: Request,
+    route: () => Promise<Ways>,
+  ): Promise<Ways>;
+  /**
+   * Runs what comes back to a callback, and counts that it fails.
+   * @param callback.name of the address that it came to, whether or not that is anybody's
+   * @param callback.isCostly whether it costs the company's provider a call: then it is refused before that, otherwise a good one is let in
+   * @throws GatewayError `rate_limited` where both the callback and this block failed too often
+   */
+  countCallback(
+    request: Request,
+    callback: { readonly name: string; readonly isCostly: boolean },
+    work: () => Promise<void>,
+  ): Promise<void>;
+  /**
+   * @param clientId undefined: of all that there are not
+   * @throws GatewayError `rate_limited` where an application failed too often, from this block, to prove who it is
+   */
+  requireClientTries(request: Request, clientId: string | undefined): Promise<void>;
   /** Counts an application that did not prove who it is. */
-  countRefusedClient(request: Request): Promise<void>;
+  countRefusedClient(request: Request, clientId: string | undefined): Promise<void>;
   /** Counts a program that asks for a device code. @throws GatewayError `rate_limited` */
   countDeviceStart(request: Request): Promise<void>;
   /**
@@ -42,76 +70,190 @@ export interface RateLimits {
   ): Promise<Found | undefined>;
   /** Counts a sign-in that an unasked token restarted. @throws GatewayError `login_expired` */
   countRestart(connectionId: string, email: string): Promise<void>;
+  close(): Promise<void>;
 }
 
-export function rateLimits(enabled: boolean): RateLimits {
-  const attempts = new RateLimiterMemory({ points: ATTEMPTS_PER_MINUTE, duration: 60 });
-  const unknown = new RateLimiterMemory({ points: UNKNOWN_PER_MINUTE, duration: 60 });
-  const refusedClients = new RateLimiterMemory({ points: REFUSED_CLIENTS_PER_MINUTE, duration: 60 });
-  const deviceStarts = new RateLimiterMemory({ points: DEVICE_STARTS_PER_MINUTE, duration: 60 });
-  const restarts = new RateLimiterMemory({ points: RESTARTS_PER_TEN_SECONDS, duration: 10 });
+export function rateLimits(enabled: boolean, parts: SharedLimitsParts): RateLimits {
+  const countRestart = restartCounter();
+  return enabled ? { ...enabledLimits(sharedLimits(parts)), countRestart } : { ...noLimits, countRestart };
+}
+
+const noLimits: Omit<RateLimits, 'countRestart'> = {
+  countAttempt: () => Promise.resolve(),
+  countTyped: (_request, route) => route(),
+  countCallback: (_request, _callback, work) => work(),
+  requireClientTries: () => Promise.resolve(),
+  countRefusedClient: () => Promise.resolve(),
+  countDeviceStart: () => Promise.resolve(),
+  tryUserCode: (_request, _userId, look) => look(undefined),
+  close: () => Promise.resolve(),
+};
+
+function enabledLimits(shared: SharedLimits): Omit<RateLimits, 'countRestart'> {
+  const limited = refusals();
+  const attempts = placeCounter(shared, ATTEMPTS, limited);
+  const deviceStarts = placeCounter(shared, DEVICE_STARTS, limited);
+  const refusedClients = shared.counter(REFUSED_CLIENT);
+  const userCodes = userCodeTries(shared, limited);
+  const clientKey = (request: Request, clientId: string | undefined) =>
+    JSON.stringify([addressBlock(request.ip), clientId ?? null]);
+  return {
+    countAttempt: (request) => attempts.count(request),
+    countTyped: typedCounter(shared, limited),
+    countCallback: callbackCounter(shared, limited),
+    async requireClientTries(request, clientId) {
+      const key = clientKey(request, clientId);
+      const wait = await refusedClients.wait(key);
+      if (wait !== undefined) throw limited(`a client of ${addressBlock(request.ip)}`, wait, { clientId });
+    },
+    async countRefusedClient(request, clientId) {
+      await refusedClients.count(clientKey(request, clientId));
+    },
+    async countDeviceStart(request) {
+      try {
+        await deviceStarts.count(request);
+      } catch (error) {
+        throw error instanceof GatewayError ? error.with({ answersOAuth: true }) : error;
+      }
+    },
+    tryUserCode: (request, userId, look) =>
+      userCodes.count({ addressBlock: addressBlock(request.ip), userId }, look),
+    close: () => shared.close(),
+  };
+}
+
+/** @param what who or what has reached a limit, for the operator */
+type Limited = (what: string, retryAfterSeconds: number, context?: Whom) => GatewayError;
+
+interface Whom {
+  readonly clientId?: string | undefined;
+  readonly email?: string | undefined;
+}
+
+/** All refusals of a kind within a minute are one audit event, under one reference. */
+function refusals(): Limited {
   const events = new LRUCache<string, string>({ max: 10_000, ttl: 60_000 });
-  /** All refusals of a key within a minute are one audit event, under one reference. */
-  const limited = (key: string, retryAfterSeconds: number) => {
+  return (what, retryAfterSeconds, { clientId, email } = {}) => {
+    const key = JSON.stringify([what, clientId, email]);
     const known = events.get(key);
     const reference = known ?? newReference();
     events.set(key, reference, { noUpdateTTL: true });
     return new GatewayError('rate_limited', {
-      reason: `more than the limit from ${key}`,
+      reason: `more than the limit from ${what}`,
       retryAfterSeconds,
       reference,
       isRecorded: known !== undefined,
+      ...(clientId !== undefined && { clientId }),
+      ...(email !== undefined && { email }),
     });
   };
-  const userCodes = userCodeTries(limited);
+}
+
+/** Counts by the block that a request comes from, and by the site around it. */
+function placeCounter(shared: SharedLimits, limit: PlaceLimit, limited: Limited) {
+  const ofBlock = shared.counter(limit.block);
+  const ofSite = shared.counter(limit.site);
+  const { name } = limit.block;
+  const places = ({ ip }: Request) => {
+    const site = addressSite(ip);
+    return [
+      { counter: ofBlock, place: addressBlock(ip) },
+      ...(site === undefined ? [] : [{ counter: ofSite, place: site }]),
+    ];
+  };
+  const refuse = (waits: readonly { readonly place: string; readonly wait: number | undefined }[]) => {
+    for (const { place, wait } of waits) {
+      if (wait !== undefined) throw limited(`${place} (${name})`, wait);
+    }
+  };
   return {
-    async countAttempt(request) {
-      const block = addressBlock(request.ip);
-      if (enabled) await count(attempts, block, (wait) => limited(block, wait));
-    },
-    async countUnknown() {
-      if (enabled) await count(unknown, 'all', (wait) => limited('all together', wait));
-    },
-    async requireClientTries(request) {
-      const block = addressBlock(request.ip);
-      const tries = enabled ? await refusedClients.get(block) : null;
-      if (tries !== null && tries.consumedPoints >= REFUSED_CLIENTS_PER_MINUTE) {
-        throw limited(`clients of ${block}`, secondsUntil(tries)).with({ answersOAuth: true });
-      }
-    },
-    async countRefusedClient(request) {
-      if (enabled) await refusedClients.penalty(addressBlock(request.ip));
-    },
-    async countDeviceStart(request) {
-      if (!enabled) return;
-      const block = addressBlock(request.ip);
-      await count(deviceStarts, block, (wait) =>
-        limited(`devices of ${block}`, wait).with({ answersOAuth: true }),
+    /** @throws GatewayError `rate_limited` */
+    async count(request: Request): Promise<void> {
+      refuse(
+        await Promise.all(
+          places(request).map(async ({ counter, place }) => ({ place, wait: await counter.count(place) })),
+        ),
       );
     },
-    async tryUserCode(request, userId, look) {
-      return enabled
-        ? userCodes.count({ addressBlock: addressBlock(request.ip), userId }, look)
-        : look(undefined);
-    },
-    async countRestart(connectionId, email) {
-      const refusal = () => new GatewayError('login_expired', { reason: 'the browser keeps no cookies' });
-      await count(restarts, JSON.stringify([connectionId, email]), refusal);
+    /** @throws GatewayError `rate_limited` */
+    async require(request: Request): Promise<void> {
+      refuse(
+        await Promise.all(
+          places(request).map(async ({ counter, place }) => ({ place, wait: await counter.wait(place) })),
+        ),
+      );
     },
   };
 }
 
-async function count(
-  limiter: RateLimiterMemory,
-  key: string,
-  failure: (waitSeconds: number) => GatewayError,
-): Promise<void> {
-  try {
-    await limiter.consume(key);
-  } catch (error) {
-    if (!(error instanceof RateLimiterRes)) throw error;
-    throw failure(secondsUntil(error));
-  }
+function typedCounter(shared: SharedLimits, limited: Limited): RateLimits['countTyped'] {
+  const unknown = placeCounter(shared, UNKNOWN_ADDRESSES, limited);
+  const allUnknown = shared.counter(ALL_UNKNOWN_ADDRESSES);
+  const typed = shared.counter(TYPED_ADDRESS);
+  return async (request, route) => {
+    await unknown.require(request);
+    try {
+      const ways = await route();
+      const block = addressBlock(request.ip);
+      const wait = await typed.count(JSON.stringify([ways.email, block]));
+      if (wait !== undefined) throw limited(`${block} (one address)`, wait, { email: ways.email });
+      return ways;
+    } catch (error) {
+      if (!(error instanceof GatewayError) || error.code !== 'unknown_domain') throw error;
+      const [wait] = await Promise.all([allUnknown.count('all'), unknown.count(request)]);
+      if (wait !== undefined) throw limited('all together', wait);
+      throw error;
+    }
+  };
 }
 
-const secondsUntil = ({ msBeforeNext }: RateLimiterRes) => Math.max(1, Math.ceil(msBeforeNext / 1000));
+/** What an outsider can cause at a callback; who gets further was vouched for by the company's provider. */
+const OUTSIDERS: ReadonlySet<FailureCode> = new Set([
+  'malformed_request',
+  'login_expired',
+  'token_expired',
+  'token_replayed',
+  'token_invalid',
+  'unknown_domain',
+]);
+
+const isOutsiders = (code: FailureCode, { isCodeRefused }: FailureContext) =>
+  OUTSIDERS.has(code) || isCodeRefused === true;
+
+function callbackCounter(shared: SharedLimits, limited: Limited): RateLimits['countCallback'] {
+  const ofAll = shared.counter(CALLBACK_FAILURES);
+  const ofBlock = shared.counter(CALLBACK_FAILURES_OF_BLOCK);
+  return async (request, { name, isCostly }, work) => {
+    const block = addressBlock(request.ip);
+    const key = JSON.stringify([name, block]);
+    const refusal = async () => {
+      const [allWait, wait] = await Promise.all([ofAll.wait(name), ofBlock.wait(key)]);
+      if (allWait === undefined || wait === undefined) return undefined;
+      return limited(`${block} (failures at a callback)`, Math.min(allWait, wait));
+    };
+    const before = isCostly ? await refusal() : undefined;
+    if (before !== undefined) throw before;
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof GatewayError) || !isOutsiders(error.code, error.context)) throw error;
+      // Asked before it is counted: an attempt that is spent is answered as what it was.
+      const instead = error.context.spentTransaction === undefined ? await refusal() : undefined;
+      await Promise.all([ofAll.count(name), ofBlock.count(key)]);
+      throw instead ?? error;
+    }
+  };
+}
+
+/** Of one process: this stops a loop, and nobody's attack. */
+function restartCounter(): RateLimits['countRestart'] {
+  const restarts = new RateLimiterMemory({ points: RESTARTS_PER_TEN_SECONDS, duration: 10 });
+  return async (connectionId, email) => {
+    try {
+      await restarts.consume(JSON.stringify([connectionId, email]));
+    } catch (error) {
+      if (!(error instanceof RateLimiterRes)) throw error;
+      throw new GatewayError('login_expired', { reason: 'the browser keeps no cookies' });
+    }
+  };
+}

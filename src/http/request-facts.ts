@@ -96,8 +96,19 @@ export function forwardedUrl(request: Request): string | undefined {
   return found?.scheme === undefined ? undefined : `${found.scheme}://${found.host}${found.uri ?? '/'}`;
 }
 
-/** What rate limits count by: an IPv4 address, or the /64 that one IPv6 site has to itself. */
+/** What rate limits count by: an IPv4 address, or the /64 that one IPv6 network has to itself. */
 export function addressBlock(address: string | undefined): string {
+  return placeOf(address, 4);
+}
+
+/** The /48 that one IPv6 site is given at most (RFC 6177); undefined for an IPv4 address, which has nothing around it. */
+export function addressSite(address: string | undefined): string | undefined {
+  const site = placeOf(address, 3);
+  return site.endsWith('/48') ? site : undefined;
+}
+
+/** @param prefixGroups how many groups of an IPv6 address are told apart */
+function placeOf(address: string | undefined, prefixGroups: number): string {
   // Some proxies add the port.
   const bare = /^\[(.+)\](?::\d+)?$|^(\d+(?:\.\d+){3}):\d+$/.exec(address ?? '');
   const ip = bare?.[1] ?? bare?.[2] ?? address ?? 'unknown';
@@ -110,8 +121,8 @@ export function addressBlock(address: string | undefined): string {
       .flatMap((group) => [group >> 8, group & 0xff])
       .join('.');
   }
-  const site = groups.slice(0, 4).map((group) => group.toString(16));
-  return `${site.join(':')}::/64`;
+  const prefix = groups.slice(0, prefixGroups).map((group) => group.toString(16));
+  return `${prefix.join(':')}::/${prefixGroups * 16}`;
 }
 
 /** The eight groups of an IPv6 address. The URL parser knows all spellings; its own is the compressed one. */

@@ -5,15 +5,18 @@
 import type { Request, Response } from 'express';
 import type { Connection, ConnectionOf } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
-import { decodeCallbackToken, verifyAgainstDecoy } from '../connections/jwt-callback/callback-token.ts';
+import { decodeCallbackToken } from '../connections/jwt-callback/callback-token.ts';
+import { DECOY } from '../connections/jwt-callback/decoy.ts';
 import { GatewayError, type FailureContext } from '../errors.ts';
 import { completeLogin, type Arrival } from '../login/complete-login.ts';
 import type { DirectoryEntry } from '../login/directory-store.ts';
 import type { LoginTransaction } from '../login/login-transaction.ts';
+import type { StartedLogin } from '../login/start-login.ts';
 import { restartLogin } from '../login/restart-login.ts';
 import { routeOrganization } from '../login/route-login.ts';
 import { canonicalDomain, type DomainName } from '../organizations/domain-name.ts';
 import { canonicalEmail } from '../organizations/email-address.ts';
+import type { Organization } from '../organizations/organization.ts';
 import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
 import { currentDigest, finishInBrowser, openAttempts, rememberAttempt } from './browser-login.ts';
@@ -62,6 +65,14 @@ const ONCE = ['code', 'state', 'iss', 'error'];
 
 /** `GET /sso/oidc/{connection_id}/callback` */
 export function completeOidc(parts: HttpParts) {
+  const finish = finishOidc(parts);
+  return (request: Request, response: Response): Promise<void> => {
+    const name = String(request.params['connection_id']);
+    return parts.limits.countCallback(request, { name, isCostly: true }, () => finish(request, response));
+  };
+}
+
+function finishOidc(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const connectionId = String(request.params['connection_id']);
     const repeated = ONCE.find((name) => Array.isArray(request.query[name]));
@@ -90,6 +101,16 @@ async function whose(parts: HttpParts, connectionId: string): Promise<FailureCon
 
 /** `GET /v3/api/user/sso/{domain}/authenticate?token=` */
 export function completeJwtCallback(parts: HttpParts) {
+  const finish = finishJwtCallback(parts);
+  return (request: Request, response: Response): Promise<void> => {
+    const text = String(request.params['domain']);
+    // Known or not: the count must not say either whether it is.
+    const name = (text.length > LONGEST_DOMAIN ? undefined : canonicalDomain(text)) ?? 'no domain';
+    return parts.limits.countCallback(request, { name, isCostly: false }, () => finish(request, response));
+  };
+}
+
+function finishJwtCallback(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const token = tokenOf(request);
     // Before anything is known of the domain, so that the answer says nothing of it either.
@@ -97,28 +118,19 @@ export function completeJwtCallback(parts: HttpParts) {
     const domain = callbackDomain(request);
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
     if (domain === undefined || entry === undefined || entry.organization.region !== undefined) {
-      return refuseUnknown(token);
+      return await refuseUnknown(parts, { request, response });
     }
     const attempts = callbackAttempts(parts, request, entry);
     const connections = callbackConnections(entry);
-    if (connections.length === 0 && attempts.length === 0) return refuseUnknown(token);
+    if (connections.length === 0 && attempts.length === 0)
+      return await refuseUnknown(parts, { request, response });
     const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
     if (attempts.length > 0) {
       await completeNewestUnspent(parts, { request, response }, { attempts, path });
       return;
     }
-    const started = await runStrategy(request, response, () =>
-      firstThatTakes(connections, (connection) =>
-        restartLogin(parts.login, {
-          entry,
-          connection,
-          domain,
-          callback: { url: callbackUrl(parts, request, path) },
-          isFromAnotherSite: isFromAnotherSite(request, parts.config),
-          countRestart: (id, email) => parts.limits.countRestart(id, email),
-        }),
-      ),
-    );
+    const whose = { organization: entry.organization, connections, domain };
+    const started = await restart(parts, { request, response }, whose);
     rememberAttempt(parts, { request, response }, started.transaction);
     seeOther(response, started.redirectUrl.href);
   };
@@ -192,10 +204,51 @@ async function completeNewestUnspent(
   });
 }
 
-/** Takes as long as for a known domain, and ends the same. */
-function refuseUnknown(token: string): never {
+/** A token that nobody asked for starts a sign-in at the provider that it is from. */
+function restart(
+  parts: HttpParts,
+  { request, response }: Exchange,
+  whose: {
+    readonly organization: Organization;
+    readonly connections: readonly ConnectionOf<'jwt-callback'>[];
+    readonly domain: DomainName;
+  },
+): Promise<StartedLogin> {
+  const { organization, connections, domain } = whose;
+  const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
+  return runStrategy(request, response, () =>
+    firstThatTakes(connections, (connection) =>
+      restartLogin(parts.login, {
+        organization,
+        connection,
+        domain,
+        callback: { url: callbackUrl(parts, request, path) },
+        isFromAnotherSite: isFromAnotherSite(request, parts.config),
+        countRestart: (id, email) => parts.limits.countRestart(id, email),
+      }),
+    ),
+  );
+}
+
+const NOBODY = {
+  organization: {
+    id: DECOY.organizationId,
+    slug: 'nobody',
+    name: 'nobody',
+    provisioning: 'manual',
+    returnUrl: undefined,
+    region: undefined,
+    enabled: true,
+    createdAt: DECOY.createdAt,
+  },
+  connections: [DECOY],
+  domain: 'nobody.invalid' as DomainName,
+} as const;
+
+/** Goes the way of a known domain to its end, so that it takes as long, and ends the same. */
+async function refuseUnknown(parts: HttpParts, exchange: Exchange): Promise<never> {
   try {
-    verifyAgainstDecoy(token);
+    await restart(parts, exchange, NOBODY);
   } catch (error) {
     if (error instanceof GatewayError && error.code !== 'token_invalid') throw error;
   }

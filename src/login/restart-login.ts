@@ -7,15 +7,15 @@ import type { ConnectionOf } from '../connections/connection.ts';
 import type { Callback } from '../connections/connector.ts';
 import { GatewayError } from '../errors.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
+import type { Organization } from '../organizations/organization.ts';
 import { withinDeadline } from '../outbound/deadline.ts';
-import type { DirectoryEntry } from './directory-store.ts';
 import type { LoginParts } from './login-parts.ts';
 import { admissionFailure } from './open-session.ts';
 import { wasUsed } from './single-use-store.ts';
 import { startLogin, type StartedLogin } from './start-login.ts';
 
 export interface UnsolicitedToken {
-  readonly entry: DirectoryEntry;
+  readonly organization: Organization;
   readonly connection: ConnectionOf<'jwt-callback'>;
   readonly domain: DomainName;
   readonly callback: Callback;
@@ -28,8 +28,7 @@ const NO_SECRETS = { state: '', nonce: '', codeVerifier: '' };
 
 /** @throws GatewayError what the token would be refused with, before anything is said of organization or connection */
 export async function restartLogin(parts: LoginParts, token: UnsolicitedToken): Promise<StartedLogin> {
-  const { organization } = token.entry;
-  const { connection, domain } = token;
+  const { organization, connection, domain } = token;
   let startedByToken: string | undefined;
   try {
     const identity = await withinDeadline(async () => {

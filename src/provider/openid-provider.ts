@@ -41,7 +41,7 @@ export interface OpenIdProviderParts {
 /** @param keys those that sign first, one of each algorithm */
 export function openIdProvider(parts: OpenIdProviderParts, keys: readonly SigningKey[]): Provider {
   const provider = new Provider(`${parts.publicUrl}/oidc`, {
-    adapter: providerAdapter(parts.database, parts.clients),
+    adapter: providerAdapter(parts),
     jwks: { keys: keys.map(({ jwk }) => jwk) },
     ...surface(parts),
     ...issuing(parts),

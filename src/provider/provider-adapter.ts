@@ -27,6 +27,7 @@ import {
   redeemToken,
   repeatRefresh,
 } from './issue-store.ts';
+import type { ProviderFaces } from './provider-request.ts';
 import { requestState, type RequestState } from './request-state.ts';
 
 /** How long the same successor is given to who repeats a refresh: two tabs, a lost answer, a retry. */
@@ -37,18 +38,29 @@ const FOREIGN_KEY_VIOLATION = '23503';
 /** Text with U+0000, as text and in JSON. */
 const NUL_REFUSED: ReadonlySet<string | undefined> = new Set(['22021', '22P05']);
 
-export function providerAdapter(database: Database, clients: ClientDirectory): (model: string) => Adapter {
-  return (model) => guarded(adapterOf(model, database, clients));
+export interface AdapterParts {
+  readonly database: Database;
+  readonly clients: ClientDirectory;
+  readonly faces: Pick<ProviderFaces, 'requireClientTries'>;
 }
 
-function adapterOf(model: string, database: Database, clients: ClientDirectory): Partial<Adapter> {
+export function providerAdapter(parts: AdapterParts): (model: string) => Adapter {
+  return (model) => guarded(adapterOf(model, parts));
+}
+
+function adapterOf(model: string, { database, clients, faces }: AdapterParts): Partial<Adapter> {
   switch (model) {
     case 'Client':
       return {
-        find(clientId) {
+        async find(clientId) {
+          const ctx = currentContext();
           // Every endpoint that takes parameters looks first who asks.
-          refuseNul(currentContext());
-          return clients.find(clientId);
+          refuseNul(ctx);
+          const client = await clients.find(clientId);
+          if (ctx !== undefined && isToProveItself(ctx)) {
+            await faces.requireClientTries(ctx.req, client && clientId);
+          }
+          return client;
         },
       };
     case 'Session':
@@ -71,6 +83,18 @@ function adapterOf(model: string, database: Database, clients: ClientDirectory):
     default:
       return {};
   }
+}
+
+const PROOF_ROUTES: ReadonlySet<string> = new Set([
+  'token',
+  'introspection',
+  'revocation',
+  'device_authorization',
+]);
+
+/** Whether the look-up is that of the application that asks, which is about to prove who it is. */
+function isToProveItself({ oidc }: Context): boolean {
+  return PROOF_ROUTES.has(oidc.route ?? '') && oidc.client === undefined;
 }
 
 const METHODS = [
@@ -99,11 +123,18 @@ function guarded(room: Partial<Adapter>): Adapter {
   return Object.fromEntries(methods) as unknown as Adapter;
 }
 
+/** Codes of ours that say to try again, with the status of each. */
+const TRY_AGAIN = new Map([
+  ['temporarily_unavailable', 503],
+  ['rate_limited', 429],
+]);
+
 /** What the library is told of a fault of ours, so that the answer says as much as it may. */
 export function oauthFailure(error: unknown): unknown {
-  if (findGatewayError(error)?.code === 'temporarily_unavailable') {
+  const status = TRY_AGAIN.get(findGatewayError(error)?.code ?? '');
+  if (status !== undefined) {
     const failure = new errors.TemporarilyUnavailable('try again in a moment', { cause: error });
-    return Object.assign(failure, { status: 503, statusCode: 503 });
+    return Object.assign(failure, { status, statusCode: status });
   }
   // What it should have been written under ended a moment ago.
   if (sqlState(error) === FOREIGN_KEY_VIOLATION) return new errors.InvalidGrant('the grant has ended');

@@ -60,6 +60,12 @@ export interface ProviderFaces {
    */
   readonly onRefusal: (request: IncomingMessage, refusal: ProviderRefusal) => Promise<string>;
   /**
+   * Asked before an application proves who it is.
+   * @param clientId undefined: there is no such application
+   * @throws GatewayError `rate_limited` where it failed too often from there
+   */
+  readonly requireClientTries: (request: IncomingMessage, clientId: string | undefined) => Promise<void>;
+  /**
    * Signs a person in by a token from outside.
    * @throws GatewayError
    */

@@ -1,5 +1,6 @@
 /** P-20: codes cannot be guessed, whoever guesses cannot lock out who has one open already, and nobody can ask for codes without end. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { until } from '../database/embedded-members.ts';
 import { Visitor } from '../http/visitor.ts';
 import { decide, Device, formOf, open, submit } from './device-scene.ts';
 import { errorOf, startStage, type Stage } from './stage.ts';
@@ -50,6 +51,12 @@ describe('user codes', () => {
     }
     const problem = await open(anybody, unopened, from('203.0.113.1', { accept: 'application/json' }));
     expect(JSON.parse(problem.body)).toMatchObject({ status: 429, code: 'rate_limited' });
+    // Nor on the other node, within about a second.
+    const there = { ...from('203.0.113.1'), port: stage.ports[1] };
+    await until(
+      'refused there',
+      async () => (await open(anybody, { user_code: 'BCDF-GHJK' }, there)).status === 429,
+    );
     // Others are not locked out, not even behind the same address, and the code was not claimed by the tries.
     expect((await open(new Visitor(stage.gateway), unopened, from('203.0.113.2'))).status).toBe(303);
     expect((await open(ada, await device.start(), from('203.0.113.1'))).status).toBe(200);

@@ -1,7 +1,17 @@
 /** Refresh tokens: each is good once, whoever repeats a use in time gets the same successor, and anything later ends them all. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { send } from '../attacks/refusal.ts';
 import type { Company, Visitor } from '../http/visitor.ts';
-import { errorOf, expectDead, startStage, tokensOf, type App, type Stage, type Tokens } from './stage.ts';
+import {
+  errorOf,
+  expectDead,
+  SECRET,
+  startStage,
+  tokensOf,
+  type App,
+  type Stage,
+  type Tokens,
+} from './stage.ts';
 
 const OVER = [400, 'invalid_grant'];
 
@@ -182,5 +192,28 @@ describe('while the database fails', () => {
     const code = await app.code(await signedIn());
     const answer = await whileNothingIsWritten('AccessToken', () => app.exchange(code));
     expect(errorOf(answer)).toEqual(UNAVAILABLE);
+  });
+
+  it('P-16 a revocation that cannot be written is not said to be done, and a question is not answered', async () => {
+    const tokens = await app.tokens(await signedIn());
+    const ask = (path: string) =>
+      send(`${stage.gateway.url}/oidc/token/${path}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({
+          ...{ client_id: app.clientId, client_secret: SECRET },
+          token: tokens.refresh_token,
+        }).toString(),
+      });
+    await stage.gateway.sql('ALTER TABLE grant_tokens RENAME TO elsewhere');
+    try {
+      for (const path of ['revocation', 'introspection']) {
+        expect([path, ...errorOf(await ask(path))]).toEqual([path, ...UNAVAILABLE]);
+      }
+    } finally {
+      await stage.gateway.sql('ALTER TABLE elsewhere RENAME TO grant_tokens');
+    }
+    expect((await ask('revocation')).status).toBe(200);
+    expect(errorOf(await app.refresh(tokens.refresh_token))).toEqual([400, 'invalid_grant']);
   });
 });

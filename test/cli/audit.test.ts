@@ -103,7 +103,7 @@ describe('audit list', () => {
     expect(stdout).toMatch(new RegExp(`logout .* ${user} `));
   });
 
-  it('W-12 keeps the events of an organization that is gone, and finds them by its id', async () => {
+  it('keeps the events of an organization that is gone, and finds them by its id', async () => {
     const { id } = await cli.json<{ id: string }>(['org', 'add', 'gone', '--name', 'Gone']);
     await cli.json(['org', 'remove', 'gone']);
     const events = (await list()).filter((event) => event['organization_id'] === id);

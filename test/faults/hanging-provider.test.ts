@@ -64,7 +64,7 @@ describe('a provider in trouble', () => {
     return String(rows[0]?.['reason']);
   }
 
-  it('W7 that takes connections and never answers slows nobody else, and all who wait have an answer in time', async () => {
+  it('X-12 W7 that takes connections and never answers slows nobody else, and all who wait have an answer in time', async () => {
     const mute = await scene.addCompany('mute');
     const { acme } = scene;
     const callbacks = await Promise.all(Array.from({ length: WAITING }, () => arrive(acme)));

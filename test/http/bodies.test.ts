@@ -150,7 +150,7 @@ describe('what a request brings', () => {
     await expectRefusal(gateway, at('a'.repeat(17_000)), TOO_LARGE);
   });
 
-  it('W-06 a body that nobody asked for is ignored, or refused, but never read', async () => {
+  it('H-11 a body that nobody asked for is ignored, or refused, but never read', async () => {
     const visitor = new Visitor(gateway);
     await visitor.signIn(acme, 'ada@acme.example');
     for (const path of ['/session', '/login', '/auth/verify']) {

@@ -1,6 +1,6 @@
 /** D-04, H-03: how often somebody may try, who somebody is, and that nobody is locked out by somebody else. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { addressBlock } from '../../src/http/request-facts.ts';
+import { addressBlock, addressSite } from '../../src/http/request-facts.ts';
 import { eventsAfter, expectRefusal, send } from '../attacks/refusal.ts';
 import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';
 import { exchange, type RawAnswer } from './raw.ts';
@@ -34,6 +34,18 @@ describe('addressBlock', () => {
 
   it('D-04 takes whoever has no address for one', () => {
     expect(addressBlock(undefined)).toBe(addressBlock(undefined));
+  });
+});
+
+describe('addressSite', () => {
+  it.each([
+    ['2001:db8:0:1::1', '2001:db8:0::/48'],
+    ['2001:DB8::ffff:0:0:0:1', '2001:db8:0::/48'],
+    ['[2001:db8:1::1]:443', '2001:db8:1::/48'],
+    ['203.0.113.7', undefined],
+    ['::ffff:203.0.113.7', undefined],
+  ])('D-04 %s is in %s', (address, site) => {
+    expect(addressSite(address)).toBe(site);
   });
 });
 
@@ -174,10 +186,8 @@ describe('behind a proxy, too many tries', () => {
   });
 
   it('D-04 for addresses that nobody knows are refused whoever asks, and known ones go on', async () => {
-    const addresses = Array.from(
-      { length: UNKNOWN + 20 },
-      (_, index) => `2001:db8:1:${index.toString(16)}::1`,
-    );
+    // Each of another site, too.
+    const addresses = Array.from({ length: UNKNOWN + 20 }, (_, index) => `2001:db9:${index.toString(16)}::1`);
     const answers = await attempts(gateway, addresses, { head: ASK, body: UNKNOWN_ADDRESS });
     // They are under way together, so which of them come too late is not said by their order.
     const tooMany = answers.filter(({ status }) => status === 429);

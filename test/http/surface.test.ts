@@ -126,7 +126,7 @@ describe('the surface', () => {
       ['image/png', 'text/html'],
       ['nonsense', 'text/html'],
       [';;;q=,,', 'text/html'],
-    ])('an answer to Accept: %s is %s', async (accept, type) => {
+    ])('W-06 an answer to Accept: %s is %s', async (accept, type) => {
       for (const path of ['/session', '/nowhere', '/sso/nobody', `${CALLBACK}?token=x`, '/sso/%']) {
         const answer = await send(at(path), { headers: { accept } });
         expect(answer.status).toBeGreaterThanOrEqual(400);
@@ -144,7 +144,12 @@ describe('the surface', () => {
     });
 
     it('A-09 is not there for other origins', async () => {
-      for (const origin of ['https://evil.example', 'null', `${gateway.url}.evil.example`]) {
+      for (const origin of [
+        'https://evil.example',
+        'null',
+        `${gateway.url}.evil.example`,
+        'http://localhost',
+      ]) {
         for (const method of ['GET', 'OPTIONS']) {
           const headers = { origin, 'access-control-request-method': 'GET' };
           const answer = await send(at('/session'), { method, headers });

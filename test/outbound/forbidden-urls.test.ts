@@ -315,7 +315,7 @@ describe('the command line', () => {
       ],
     })[option];
 
-  it.each(OPTIONS)('says with %s in one line what is wrong', async (option) => {
+  it.each(OPTIONS)('F-22 says with %s in one line what is wrong', async (option) => {
     const env = {
       DATABASE_URL: gateway.databaseUrl,
       PUBLIC_URL,

@@ -52,7 +52,7 @@ const userEvents = async () =>
 
 const TAKEN = { status: 403, code: 'email_not_allowed', reason: /another user has it/ };
 
-describe('to a free one', () => {
+describe('E-23 to a free one', () => {
   it.each(['new', 'NEW'])(
     'the user follows, whatever its case, and the audit trail says so once: %s',
     async (local) => {
@@ -103,7 +103,7 @@ describe('to a free one', () => {
   });
 });
 
-describe('to a taken one', () => {
+describe('E-23 to a taken one', () => {
   it('is refused, and both keep their own', async () => {
     const other = await gateway.addUser(acme, `taken-${people}@acme.example`);
     const act = await comesBackWith(other.email);

@@ -1,6 +1,6 @@
 /**
- * `npm run test:soak`: a node with little memory under half of the load that this machine can make, one visit in ten
- * hostile, for as long as one likes; what it holds must stay the same. Exit 0: it does; 1: it does not; 2: wrong usage.
+ * `npm run test:soak` (X-28): a node with little memory under half of the load that this machine can make, one visit in
+ * ten hostile, for as long as one likes; what it holds must stay the same. Exit 0: it does; 1: it does not; 2: wrong usage.
  */
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';

@@ -4,7 +4,7 @@
  * does not know; here whatever is not understood is refused. What is public is only whether the token is malformed,
  * over, or invalid.
  */
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { createHash, type KeyObject } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { GatewayError } from '../../errors.ts';
 import { canonicalEmail } from '../../organizations/email-address.ts';
@@ -165,30 +165,4 @@ function singleUses(token: string, payload: JsonObject, lifetime: Lifetime): rea
     });
   }
   return uses;
-}
-
-/**
- * A public key whose private half nobody has: tokens for unknown domains are checked against it, so that an answer takes
- * as long as for a known one.
- */
-const DECOY_KEY = `-----BEGIN PUBLIC KEY-----
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAt6Q1cLvCacFa52UcNOrW
-c8VFPkbfKELnuf8CJymoS9cO8oDlZhZxcJzbNZugnA7WQ5N/PCP0F02VD9aQeB1F
-JMvNIKj3vSVmndT1xyFSuewYs+Esk7SGKSRlD4PUW9aOK8kWREDBl6RCo8XBhRsi
-oLHxwogmjS9QJQlRwZ9FE1PXgxcFoWoerfCHsUPDXcNCK+OlR6pF1H9eOHwqfsOn
-xNKIArBv75eXH7UjUUtgsR/zTIrEmBTZbvcPB3xMGQADwropdZUC8URkkQfBFkd+
-dSkQCEtZz83HfhtirErOOynvAc5AKaOG+fFyx5qZ4qpJR20MpejiTA++1xvxGPhc
-lwIDAQAB
------END PUBLIC KEY-----
-`;
-
-let decoyKey: KeyObject | undefined;
-
-/** Spends the time of a verification and never succeeds. */
-export function verifyAgainstDecoy(token: string): never {
-  const { header } = decodeCallbackToken(token);
-  requireKnownHeader(header);
-  decoyKey ??= createPublicKey(DECOY_KEY);
-  isSignedBy(token, decoyKey);
-  return refuse('nobody to verify for');
 }

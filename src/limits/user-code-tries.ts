@@ -2,13 +2,10 @@
  * How many user codes of device authorization may be tried (RFC 8628 section 5.1). What counts is codes that nobody has: they
  * are 25,600,000,000, and whoever compares two screens mistypes once or twice. It must not know what a code leads to.
  */
-import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { GatewayError } from '../errors.ts';
+import { ALL_UNKNOWN_USER_CODES, UNKNOWN_USER_CODES } from './limits.ts';
+import type { SharedLimits } from './shared-limits.ts';
 
-const WINDOW_SECONDS = 300;
-const UNKNOWN_OF_ONE = 5;
-/** Many address blocks cost little: this is the limit that guessing cannot get around. */
-const UNKNOWN_OF_ALL = 1_000;
 /** What is under way is not counted yet, and must not be a way around counting. */
 const MOST_AT_ONCE = 20;
 
@@ -29,16 +26,17 @@ interface UserCodeTries {
 
 /** @param limited makes the refusal of a key, to be tried again after so many seconds */
 export function userCodeTries(
+  shared: SharedLimits,
   limited: (key: string, retryAfterSeconds: number) => GatewayError,
 ): UserCodeTries {
   /** By user or else by block. */
-  const own = new RateLimiterMemory({ points: UNKNOWN_OF_ONE, duration: WINDOW_SECONDS });
-  const all = new RateLimiterMemory({ points: UNKNOWN_OF_ALL, duration: WINDOW_SECONDS });
+  const own = shared.counter(UNKNOWN_USER_CODES);
+  const all = shared.counter(ALL_UNKNOWN_USER_CODES);
   const underWay = new Map<string, number>();
   const refusalOf = async (key: string, isAnybody: boolean): Promise<GatewayError | undefined> => {
-    const [ownTries, allTries] = await Promise.all([own.get(key), isAnybody ? all.get('all') : null]);
-    if (isOver(ownTries, UNKNOWN_OF_ONE)) return limited(`user codes of ${key}`, secondsLeft(ownTries));
-    if (isOver(allTries, UNKNOWN_OF_ALL)) return limited('user codes of all together', secondsLeft(allTries));
+    const [ownWait, allWait] = await Promise.all([own.wait(key), isAnybody ? all.wait('all') : undefined]);
+    if (ownWait !== undefined) return limited(`user codes of ${key}`, ownWait);
+    if (allWait !== undefined) return limited('user codes of all together', allWait);
     if ((underWay.get(key) ?? 0) >= MOST_AT_ONCE) return limited(`user codes at once of ${key}`, 1);
     return undefined;
   };
@@ -50,7 +48,7 @@ export function userCodeTries(
       underWay.set(key, (underWay.get(key) ?? 0) + 1);
       try {
         const found = await look(undefined);
-        if (found === undefined) await Promise.all([own.penalty(key), all.penalty('all')]);
+        if (found === undefined) await Promise.all([own.count(key), all.count('all')]);
         return found;
       } finally {
         const left = (underWay.get(key) ?? 1) - 1;
@@ -60,8 +58,3 @@ export function userCodeTries(
     },
   };
 }
-
-const isOver = (tries: RateLimiterRes | null, most: number): tries is RateLimiterRes =>
-  tries !== null && tries.consumedPoints >= most;
-
-const secondsLeft = ({ msBeforeNext }: RateLimiterRes) => Math.max(1, Math.ceil(msBeforeNext / 1000));
