@@ -42,6 +42,8 @@ export interface Config {
   readonly brandLogoUrl: string | undefined;
   readonly supportUrl: string | undefined;
   readonly rateLimits: boolean;
+  /** For how long a server that was told to stop still takes connections, while it says that it is not ready. */
+  readonly stopDelaySeconds: number;
   /** Where Prometheus reads: a port of its own, the main one, or nowhere. */
   readonly metrics: { readonly port: number } | 'main port' | 'off';
   readonly logLevel: LogLevel;
@@ -202,6 +204,11 @@ const environment = z.object({
     .refine((text) => isUrlOf(text, ['http:', 'https:', 'mailto:']), 'must be an http, https or mailto URL')
     .optional(),
   RATE_LIMITS: z.enum(['on', 'off'], 'must be on or off').default('on'),
+  STOP_DELAY: z
+    .string()
+    .regex(/^\d{1,2}s$/, 'must be seconds, 0s to 99s')
+    .transform((text) => parseDuration(text) ?? Number.NaN)
+    .optional(),
   METRICS: z.enum(['on', 'off'], 'must be on or off').default('off'),
   METRICS_PORT: portNumber.optional(),
   NODE_TLS_REJECT_UNAUTHORIZED: z.string().optional(),
@@ -301,6 +308,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     brandLogoUrl: values.BRAND_LOGO_URL,
     supportUrl: values.SUPPORT_URL,
     rateLimits: values.RATE_LIMITS === 'on',
+    // On one's own machine nobody balances, and Ctrl-C is to be quick.
+    stopDelaySeconds: values.STOP_DELAY ?? (isLoopback(values.PUBLIC_URL) ? 0 : 2),
     metrics: metricsPlace(values),
     logLevel: values.LOG_LEVEL,
     unusedProxies: PROXY_VARIABLES.flatMap((name) => [name, name.toLowerCase()]).filter(

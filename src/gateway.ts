@@ -146,7 +146,10 @@ async function serve(
 /** The server, and another one for metrics where they have a port of their own. */
 function openServers(config: Config, parts: HttpParts, all: Metrics | undefined) {
   const metrics = config.metrics === 'main port' ? all : undefined;
-  const main = gracefulServer((isStopping) => createListener({ ...parts, isStopping, metrics }));
+  const main = gracefulServer(
+    (isStopping) => createListener({ ...parts, isStopping, metrics }),
+    config.stopDelaySeconds,
+  );
   const own =
     typeof config.metrics === 'string' || all === undefined
       ? undefined

@@ -48,7 +48,8 @@ export function parseSecretKeys(text: string): readonly Buffer[] | undefined {
 /** The key of a first try: made once in `dataDir`, readable by its owner alone, and found again afterwards. */
 function developmentKey(dataDir: string): Buffer {
   const file = join(dataDir, 'secret-key');
-  // Whole under another name first: of two that start at once, neither reads what the other has not written to its end.
+  // Whole under another name first: of two that start at once, neither reads what the other has not written to its end, and a
+  // full disk leaves no half of one.
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
   try {
     makeFolder(dataDir);

@@ -100,6 +100,7 @@ describe('X-34 a fault', () => {
       ],
     ],
     ['DOMAIN_CHECK_INTERVAL', ['0s', '1', 'daily', '366d']],
+    ['STOP_DELAY', ['2', '100s', '1m', '-1s']],
     ['DOMAIN_GRACE', ['0d', '-1d', 'a week']],
     ['BRAND_NAME', ['x'.repeat(81)]],
     [
@@ -130,7 +131,7 @@ describe('X-34 a fault', () => {
       ...['PUBLIC_URL', 'PORT', 'DATABASE_URL', 'SECRET_KEY', 'ALLOW_PRIVATE_NETWORKS', 'RETURN_TO_ORIGINS'],
       ...['TRUST_PROXY', 'SESSION_TTL', 'SESSION_IDLE_TTL', 'BRAND_NAME', 'BRAND_LOGO_URL', 'SUPPORT_URL'],
       ...['RATE_LIMITS', 'LOG_LEVEL', 'METRICS', 'METRICS_PORT', 'REGION', 'REGIONS', 'DNS_SERVERS'],
-      ...['DOMAIN_CHECK_INTERVAL', 'DOMAIN_GRACE'],
+      ...['DOMAIN_CHECK_INTERVAL', 'DOMAIN_GRACE', 'STOP_DELAY'],
     ];
     const value = `hunter2 ${'x'.repeat(100)}`;
     const env = Object.fromEntries(names.map((name) => [name, value]));

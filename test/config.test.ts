@@ -41,6 +41,7 @@ describe('readConfig', () => {
       brandLogoUrl: undefined,
       supportUrl: undefined,
       rateLimits: true,
+      stopDelaySeconds: 0,
       metrics: 'off',
       logLevel: 'info',
       unusedProxies: [],
@@ -76,6 +77,8 @@ describe('readConfig', () => {
     ['metrics on the main port', { METRICS: 'on' }, { metrics: 'main port' }],
     ['metrics on a port of their own', { METRICS_PORT: '9464' }, { metrics: { port: 9_464 } }],
     ['no metrics elsewhere then', { METRICS: 'on', METRICS_PORT: '9464' }, { metrics: { port: 9_464 } }],
+    ['a delay before it stops', {}, { stopDelaySeconds: 2 }],
+    ['no such delay', { STOP_DELAY: '0s' }, { stopDelaySeconds: 0 }],
     ['any free ports', { PORT: '0', METRICS_PORT: '0' }, { metrics: { port: 0 } }],
     ['hops', { TRUST_PROXY: '2' }, { trustProxy: 2 }],
     [

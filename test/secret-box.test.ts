@@ -1,5 +1,5 @@
 /** Sealed values open for what they were sealed for, with a key of the list, untouched, and not otherwise. */
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
@@ -153,6 +153,8 @@ describe('the development key', () => {
     const sealed = open().seal('client-secret', 'acme', 'value');
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(open().open('client-secret', 'acme', sealed)).toBe('value');
+    // X-10 It was whole before it had this name.
+    expect(readdirSync(join(dataDir, 'made'))).toEqual(['secret-key']);
   });
 
   it('is not replaced when the file was damaged', () => {

@@ -37,6 +37,8 @@ interface OpenIdProviderOptions {
   readonly companyName: string;
   /** Whether it gives refresh tokens, to who asks for `offline_access` with `prompt=consent`; each is good once. */
   readonly givesRefreshTokens?: boolean;
+  /** Asked before each answer; true: it was answered there. */
+  readonly intercept?: (request: IncomingMessage, response: ServerResponse) => boolean | Promise<boolean>;
 }
 
 export interface OpenIdProvider {
@@ -221,6 +223,14 @@ function nativeClient(id: string): ClientMetadata {
   };
 }
 
+async function intercepted(
+  intercept: NonNullable<OpenIdProviderOptions['intercept']>,
+  handle: (request: IncomingMessage, response: ServerResponse) => void,
+  [request, response]: [IncomingMessage, ServerResponse],
+): Promise<void> {
+  if (!(await intercept(request, response))) handle(request, response);
+}
+
 /** Starts an OpenID Provider on loopback http. */
 export async function startOpenIdProvider(options: OpenIdProviderOptions): Promise<OpenIdProvider> {
   const { client, nativeClientId, companyName, givesRefreshTokens = false } = options;
@@ -243,7 +253,7 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions): Promi
   const loopback = await startLoopbackServer(options.issuerHost ?? '127.0.0.1', options.port ?? 0);
   const provider = await makeProvider(loopback.origin, { ...options, people }, findClient, company);
   const answer = provider.callback();
-  loopback.server.on('request', (request, response) => {
+  const handle = (request: IncomingMessage, response: ServerResponse) => {
     if (request.url?.startsWith('/interaction/') !== true) {
       void answer(request, response);
       return;
@@ -256,6 +266,11 @@ export async function startOpenIdProvider(options: OpenIdProviderOptions): Promi
         renderMessagePage(company, 'This sign-in has expired', 'Go back and start again.'),
       );
     });
+  };
+  const { intercept } = options;
+  loopback.server.on('request', (request, response) => {
+    if (intercept === undefined) handle(request, response);
+    else void intercepted(intercept, handle, [request, response]);
   });
   return {
     issuer: loopback.origin,

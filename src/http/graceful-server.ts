@@ -4,6 +4,7 @@
  */
 import { createServer, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Refusal } from '../errors.ts';
 import { noteConnection, noteRequest } from './arrivals.ts';
 
@@ -21,9 +22,17 @@ export interface GracefulServer {
   stop(): Promise<void>;
 }
 
-/** @param listener made with the server's own word on whether it is stopping */
-export function gracefulServer(listener: (isStopping: () => boolean) => RequestListener): GracefulServer {
+/**
+ * @param listener made with the server's own word on whether it is stopping
+ * @param stopDelaySeconds how long it takes connections after it was told to stop
+ */
+export function gracefulServer(
+  listener: (isStopping: () => boolean) => RequestListener,
+  stopDelaySeconds = 0,
+): GracefulServer {
   let isStopping = false;
+  /** Connections that wait for a request are ended only then: a proxy may be sending one just now. */
+  let isClosed = false;
   const underWay = new Set<ServerResponse>();
   const answer = listener(() => isStopping);
   const server = createServer(LIMITS, (request, response) => {
@@ -32,7 +41,7 @@ export function gracefulServer(listener: (isStopping: () => boolean) => RequestL
     if (isStopping) response.shouldKeepAlive = false;
     response.once('close', () => {
       underWay.delete(response);
-      if (isStopping) server.closeIdleConnections();
+      if (isClosed) server.closeIdleConnections();
     });
     answer(request, response);
   });
@@ -48,9 +57,14 @@ export function gracefulServer(listener: (isStopping: () => boolean) => RequestL
           resolve((server.address() as AddressInfo).port);
         });
       }),
-    stop: () =>
-      new Promise((resolve) => {
-        isStopping = true;
+    async stop() {
+      isStopping = true;
+      for (const response of underWay) response.shouldKeepAlive = false;
+      await sleep(1_000 * stopDelaySeconds);
+      // Connections that the system holds for us would be reset with the door: take them first.
+      for (let turns = 0; turns < 2; turns++) await nextTurn();
+      isClosed = true;
+      await new Promise<void>((resolve) => {
         const force = setTimeout(() => {
           server.closeAllConnections();
         }, LONGEST_STOP_MS);
@@ -58,9 +72,9 @@ export function gracefulServer(listener: (isStopping: () => boolean) => RequestL
           clearTimeout(force);
           resolve();
         });
-        for (const response of underWay) response.shouldKeepAlive = false;
         server.closeIdleConnections();
-      }),
+      });
+    },
   };
 }
 

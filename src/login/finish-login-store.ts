@@ -53,6 +53,8 @@ export interface FinishLogin extends AdmissionQuestion {
 export interface FinishedLogin extends Answered {
   /** Purposes of what was used before. */
   readonly taken: readonly string[];
+  /** Purposes of what is over by the database's clock, whose uses may be forgotten by now: a node's own clock may be behind. */
+  readonly over: readonly string[];
   /** Whether everything could be used that had to be. */
   readonly isFresh: boolean;
   readonly sessionId: string | null;
@@ -82,10 +84,13 @@ const FINISH = `
     UNION
     SELECT purpose FROM uses WHERE ${issuedBeforeRestore('issued_at')}
   ),
+  over AS MATERIALIZED (
+    SELECT purpose FROM uses WHERE expires_at <= now()
+  ),
   used AS (
     INSERT INTO single_use_tokens (organization_id, purpose, digest, expires_at)
     SELECT CAST(:organizationId AS uuid), purpose, digest, expires_at FROM admission, uses
-    WHERE admission.answer = 'admitted' AND NOT EXISTS (SELECT FROM taken)
+    WHERE admission.answer = 'admitted' AND NOT EXISTS (SELECT FROM taken) AND NOT EXISTS (SELECT FROM over)
     ORDER BY purpose, digest
     -- when taken
     RETURNING purpose
@@ -182,7 +187,8 @@ const FINISH = `
     ) AS happened
     ORDER BY rank
   )
-  SELECT admission.answer, ${LAPSED_SINCE}, ARRAY(SELECT purpose FROM taken) AS taken, EXISTS (SELECT FROM fresh) AS "isFresh",
+  SELECT admission.answer, ${LAPSED_SINCE}, ARRAY(SELECT purpose FROM taken) AS taken,
+         ARRAY(SELECT purpose FROM over) AS over, EXISTS (SELECT FROM fresh) AS "isFresh",
          (SELECT id FROM session) AS "sessionId", (SELECT return_url FROM facts) AS "returnUrl"
   FROM admission`;
 

@@ -145,7 +145,10 @@ export function requireSession(
   if (finished.answer !== 'admitted')
     throw admissionFailure(finished.answer, finished.lapsedSince).with({ email });
   const isTokenTaken = finished.taken.some((purpose) => purpose !== 'login');
-  if (isTokenTaken || (isByToken && !finished.isFresh)) fail('token_replayed', 'the token was used before');
+  if (isTokenTaken || (isByToken && !finished.isFresh && finished.over.length === 0))
+    fail('token_replayed', 'the token was used before');
+  if (finished.over.some((purpose) => purpose !== 'login'))
+    fail('token_expired', "the token is over by the database's clock; is this node's clock right?");
   if (!finished.isFresh) fail('login_expired', 'login transaction already used');
   return finished.sessionId ?? fail('temporarily_unavailable', 'the user changed during the sign-in');
 }

@@ -114,7 +114,11 @@ function requireLifetime(payload: JsonObject, nowSeconds: number): Lifetime {
   const notBefore = numericDate(payload, 'nbf');
   if (notBefore !== undefined && notBefore > nowSeconds + CLOCK_TOLERANCE_SECONDS)
     refuse('nbf is in the future');
-  return { issuedAtSeconds: issued ?? expires - LONGEST_LIFE_SECONDS, expiresAtSeconds: expires };
+  return {
+    issuedAtSeconds: issued ?? expires - LONGEST_LIFE_SECONDS,
+    // Its use is remembered for longer than it is good: another node's clock may be behind.
+    expiresAtSeconds: expires + CLOCK_TOLERANCE_SECONDS,
+  };
 }
 
 /**
