@@ -1,7 +1,7 @@
 /** `audit export`: the sealed trail as JSON lines, each with what its digest can be computed from elsewhere. */
 import { InvalidArgumentError, type Command } from 'commander';
-import type { StoredSeal } from '../audit/trail-store.ts';
-import { exportPages, sealNumber } from '../audit/trail-store.ts';
+import { countOverdue } from '../audit/seal-store.ts';
+import { exportPages, sealNumber, type StoredSeal } from '../audit/trail-store.ts';
 import { Refusal } from '../errors.ts';
 import { parseDate } from '../parse-date.ts';
 import { chainNamed } from './audit-verify.ts';
@@ -31,8 +31,17 @@ export function exportCommand(audit: Command, terminal: Terminal): void {
         for await (const page of pages) {
           if (page.length > 0) await writeSlowly(terminal, page.map((seal) => `${lineOf(seal)}\n`).join(''));
         }
+        await warnOfUnsealed(context);
       }),
     );
+}
+
+async function warnOfUnsealed({ database, terminal }: CommandContext): Promise<void> {
+  const overdue = await countOverdue(database);
+  if (overdue === 0) return;
+  terminal.stderr.write(
+    `Events (${overdue}) older than a minute are not sealed, and so not in the export: a server that runs seals them.\n`,
+  );
 }
 
 function idOrDate(text: string): string | Date {

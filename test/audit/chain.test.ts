@@ -1,6 +1,7 @@
 /** The audit trail's chains: rows are only ever added, each event gets its place within a second, and what anybody can compute from an export. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { Writable } from 'node:stream';
 import { sealEvents } from '../../src/audit/seal-events.ts';
 import { until } from '../database/embedded-members.ts';
 import { recompute, Trail } from './trail.ts';
@@ -144,6 +145,31 @@ describe('audit export', () => {
       position: 3,
     });
     expect(ends.has(NONE)).toBe(true);
+  });
+
+  it('waits for who reads it slowly, and says what it does not have', async () => {
+    await trail.add(2_500, randomUUID());
+    await trail.seal();
+    await sql(
+      `INSERT INTO audit_events (action, outcome, at) VALUES ('logout', 'success', now() - interval '2 minutes')`,
+    );
+    const waiting: number[] = [];
+    const slow = new Writable({
+      highWaterMark: 1,
+      write: (_chunk, _encoding, done) => setTimeout(done, 20),
+    });
+    const write = slow.write.bind(slow) as (text: string) => boolean;
+    Object.assign(slow, {
+      write(text: string) {
+        waiting.push(slow.writableLength);
+        return write(text);
+      },
+    });
+    const { status, stderr } = await trail.cli.run(['audit', 'export'], { stdout: slow });
+    expect({ status, waiting: new Set(waiting) }).toEqual({ status: 0, waiting: new Set([0]) });
+    expect(waiting.length).toBeGreaterThan(2);
+    expect(stderr).toMatch(/^Events \(1\) older than a minute are not sealed/);
+    await trail.seal();
   });
 
   it('is of one organization, there or gone, and goes on after the last one', async () => {

@@ -42,6 +42,12 @@ describe('audit verify', () => {
     });
   });
 
+  it('shows people how far it is', async () => {
+    const { stdout, stderr } = await trail.cli.run(['audit', 'verify'], { types: '' });
+    expect(stdout).toContain('All is as it was sealed');
+    expect(stderr).toContain('Verifying');
+  });
+
   it.each(['reason', 'actor', 'email', 'code', 'client_id', 'reference', 'action'])(
     'finds an event of which %s was changed',
     async (column) => {

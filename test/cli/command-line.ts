@@ -26,6 +26,8 @@ export interface Surroundings {
   /** Somebody sits at the terminal and types this when asked. */
   readonly types?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Standard output, in the place of what the outcome has. */
+  readonly stdout?: Terminal['stdout'];
 }
 
 export class CommandLine {
@@ -46,7 +48,7 @@ export class CommandLine {
     const terminal: Terminal = {
       env: { ...this.#env, ...surroundings.env },
       stdin: isTTY ? Object.assign(keyboard, { isTTY }) : asStream(stdin),
-      stdout: {
+      stdout: surroundings.stdout ?? {
         write: (text) => {
           output.stdout += text;
           return true;

@@ -113,7 +113,9 @@ describe('while nodes run', () => {
 
     const [one, other] = await Promise.all([run(`${NEW},${OLD}`), run(`${NEW},${OLD}`)]);
     expect([one.status, other.status]).toEqual([0, 0]);
-    expect(sum(one.shown) + sum(other.shown)).toBeGreaterThanOrEqual(sum(counted.shown));
+    // What a node or the other command wrote at the same moment is left to it.
+    const left = one.shown.left + other.shown.left;
+    expect(sum(one.shown) + sum(other.shown) + left).toBeGreaterThanOrEqual(sum(counted.shown));
     const opened = (await sql<{ sealed: string }>('SELECT sealed_tokens AS sealed FROM host_sessions'))[0];
     expect(boxOf(NEW).open('host-tokens', place, opened?.sealed ?? '')).toBe('{}');
 
@@ -121,8 +123,12 @@ describe('while nodes run', () => {
       const { shown } = await run(`${NEW},${OLD}`);
       return sum(shown) === 0 ? true : undefined;
     });
-    const { status, stdout } = await cli.run(['keys', 'reencrypt'], { env: { SECRET_KEY: `${NEW},${OLD}` } });
-    expect(status).toBe(0);
+    // The nodes seal the event of each run, with the first of their keys.
+    const stdout = await until('all of it', async () => {
+      const outcome = await cli.run(['keys', 'reencrypt'], { env: { SECRET_KEY: `${NEW},${OLD}` } });
+      expect(outcome.status).toBe(0);
+      return outcome.stdout.includes('can be taken out') ? outcome.stdout : undefined;
+    });
     expect(stdout).toContain(`sealed with ${String(NEW_ID)}, the first key, already`);
     expect(stdout).toMatch(/for a day, .* can be taken out of SECRET_KEY/);
     const events = await sql(`SELECT reason, actor FROM audit_events WHERE action = 'secrets.reencrypted'`);
@@ -160,11 +166,14 @@ describe('while nodes run', () => {
       [busy.id, await resealed(String(before?.sealed_refresh_token), busy.id)],
     );
     const { shown, status } = await run(`${NEW},${OLD}`);
-    expect({ status, left: shown.left }).toEqual({ status: 0, left: 1 });
+    expect(status).toBe(0);
+    expect(shown.left).toBeGreaterThanOrEqual(1);
+    expect(keyIdOf(String((await scene.stored(busy.id))?.sealed_refresh_token))).toBe(OLD_ID);
     const { stdout } = await cli.run(['keys', 'reencrypt'], { env: { SECRET_KEY: `${NEW},${OLD}` } });
-    expect(stdout).toContain('1 values were in use and left alone. Run it again in two minutes.');
+    expect(stdout).toMatch(/\d values were in use and left alone\. Run it again in two minutes\./);
     await sql(`UPDATE sessions SET next_check_at = now() + interval '15 minutes' WHERE id = $1`, [busy.id]);
-    expect((await run(`${NEW},${OLD}`)).shown.left).toBe(0);
+    await run(`${NEW},${OLD}`);
+    expect(keyIdOf(String((await scene.stored(busy.id))?.sealed_refresh_token))).toBe(NEW_ID);
   });
 
   async function resealed(sealed: string, id: string): Promise<string> {
