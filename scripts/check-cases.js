@@ -1,5 +1,5 @@
 // Holds test/cases.md against the tests: every case has its line, every line names files that there are and that name the case, and
-// every case that a test names is in the table. `--allow-pending` lets through what is marked (pending).
+// every case that a test names is in the table.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
@@ -33,20 +33,18 @@ const idsOfFile = (() => {
 const placesOf = (name) => [`test/${name}.test.ts`, `test/${name}`, name];
 
 /** What is wrong with the names of the files that hold a case. */
-function* faultsOfHolders(id, holders, allowsPending) {
-  const named = [...holders.matchAll(/`([^`]+)`( \(pending\))?/g)];
+function* faultsOfHolders(id, holders) {
+  const named = [...holders.matchAll(/`([^`]+)`/g)];
   if (named.length === 0) yield `${id} names no test and does not say why it is not applicable`;
-  for (const [, name, pending] of named) {
+  for (const [, name] of named) {
     const file = placesOf(name).find((place) => existsSync(join(root, place)));
-    if (pending !== undefined) {
-      if (!allowsPending) yield `${id} is marked as pending: ${name}`;
-    } else if (file === undefined) yield `${id} names ${name}, which there is not`;
+    if (file === undefined) yield `${id} names ${name}, which there is not`;
     else if (!idsOfFile(file).has(id)) yield `${id} is not in ${file}, which should hold it`;
   }
 }
 
 /** Every fault of the table, as a line. */
-function* faultsOf(table, allowsPending) {
+function* faultsOf(table) {
   const rows = [...table.matchAll(/^\| ([A-Z]-\d\d) \| (.+) \| (.+) \|$/gm)].map((row) => row.slice(1));
   const held = new Set();
   const seen = new Set();
@@ -56,7 +54,7 @@ function* faultsOf(table, allowsPending) {
     if (words.trim().length < 5) yield `${id} does not say what the case is`;
     if (!holders.startsWith('not applicable')) {
       held.add(id);
-      yield* faultsOfHolders(id, holders, allowsPending);
+      yield* faultsOfHolders(id, holders);
     } else if (!/^not applicable: .{30,}\.$/.test(holders)) {
       yield `${id} does not say in a sentence why it is not applicable`;
     }
@@ -74,10 +72,8 @@ function* faultsOf(table, allowsPending) {
   }
 }
 
-const args = process.argv.slice(2);
-const allowsPending = args.includes('--allow-pending');
-const path = args.find((arg) => !arg.startsWith('--')) ?? join(root, 'test', 'cases.md');
-const faults = [...faultsOf(readFileSync(path, 'utf8'), allowsPending)];
+const [path = join(root, 'test', 'cases.md')] = process.argv.slice(2);
+const faults = [...faultsOf(readFileSync(path, 'utf8'))];
 if (faults.length > 0) {
   console.error(`test/cases.md and the tests disagree:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
   process.exitCode = 1;

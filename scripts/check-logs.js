@@ -1,4 +1,4 @@
-// Whether the logs of a recorded test run hold a secret that was used in it: `node scripts/check-logs.js <folder>`, where <folder> is
+// W-08: whether the logs of a recorded test run hold a secret that was used in it: `node scripts/check-logs.js <folder>`, where <folder> is
 // what GATEHOUSE_TEST_RECORD named while `npm test` ran (test/support/recorder.js). It says where, and which kind of secret, never the
 // secret itself. It fails as well where hardly anything was recorded: what has seen nothing has found nothing.
 // Exit status: 0 clean, 1 not clean or not worth believing, 2 wrong usage.
