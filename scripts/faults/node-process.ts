@@ -26,11 +26,18 @@ const inherited = (): Environment => {
   return { PATH, HOME, TMPDIR };
 };
 
-/** All that were started and have not ended. */
-const children = new Set<ChildProcess>();
+/** All that were started and have not ended, with what ends them. */
+const children = new Map<ChildProcess, NodeJS.Signals>();
 process.once('exit', () => {
-  for (const child of children) child.kill('SIGKILL');
+  for (const [child, signal] of children) child.kill(signal);
 });
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+/** The process does not outlive the harness. */
+export function endWithUs(child: ChildProcess, signal: NodeJS.Signals): void {
+  children.set(child, signal);
+  child.once('exit', () => children.delete(child));
+}
 
 function start(
   args: readonly string[],
@@ -44,8 +51,7 @@ function start(
     // Ctrl-C is for the harness, which ends its nodes itself.
     detached: true,
   });
-  children.add(child);
-  child.once('exit', () => children.delete(child));
+  endWithUs(child, 'SIGKILL');
   return child;
 }
 

@@ -14,6 +14,7 @@ import { promisify } from 'node:util';
 import pg from 'pg';
 import { accountForNewCluster, runningAs, SYSTEM_FOLDER } from '../../src/database/embedded-account.ts';
 import { findPackage, preparePrograms, type Programs } from '../../src/database/embedded-programs.ts';
+import { endWithUs } from './node-process.ts';
 import { until } from './until.ts';
 
 const DEBIAN = '/usr/lib/postgresql/15/bin';
@@ -187,6 +188,7 @@ async function launch(program: string, place: Place, settings: Readonly<Record<s
     stdio: ['ignore', log.fd, log.fd],
   });
   server.unref();
+  endWithUs(server, SIGNALS.immediate);
   await log.close();
   await until('PostgreSQL is started', 60_000, async () => {
     if (!isRunning(server))
