@@ -6,11 +6,11 @@ import { isNativeError } from 'node:util/types';
 import { pino, type Logger } from 'pino';
 import type { LogLevel } from './config.ts';
 import { GatewayError } from './errors.ts';
+import { logOutput } from './log-output.ts';
 
 export type { Logger } from 'pino';
 
 const LONGEST_FIELD = 1_024;
-const MOST_UNWRITTEN_BYTES = 1_048_576;
 
 /** DEL and the C1 controls, line separators, and what reorders text. */
 const ACTIVE = /[\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
@@ -27,14 +27,7 @@ export function openLog(level: LogLevel, destination?: { write(line: string): vo
     hooks: { streamWrite: (line: string) => line.replace(ACTIVE, asEscape) },
     redact: ['*.cookie', '*.authorization', '*.token', '*.secret', '*.password'],
   };
-  return pino(options, destination ?? standardOutput());
-}
-
-/** A full disk behind standard output ends no sign-in: what has no room waits until there is some, a megabyte at most. */
-function standardOutput() {
-  const output = pino.destination({ fd: 1, sync: true, maxLength: MOST_UNWRITTEN_BYTES });
-  output.on('error', () => undefined);
-  return output;
+  return pino(options, destination ?? logOutput());
 }
 
 /** An error and its causes as short words: `GatewayError temporarily_unavailable (database) < error 57P01`. */

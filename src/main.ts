@@ -12,6 +12,8 @@ for (const stream of [process.stdout, process.stderr]) {
 const status = await runProgram(process.argv.slice(2));
 // A slow reader gets the whole output before the process goes.
 await Promise.all(
-  [process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write('', done))),
+  [process.stdout, process.stderr]
+    .filter((stream) => stream.writableLength > 0)
+    .map((stream) => new Promise((done) => stream.write('', done))),
 );
 process.exit(status);
