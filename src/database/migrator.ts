@@ -75,7 +75,7 @@ async function migrationsFolder(): Promise<URL> {
 /**
  * Applies what is missing.
  * @returns the names of the migrations that were applied, in order; empty if there was nothing to do
- * @throws Refusal if a migration cannot be applied; those before it stay applied, and it has changed nothing
+ * @throws Refusal if a migration cannot be applied; those before it stay applied, and it changed nothing, or says that steps of it stay
  */
 export async function migrate(database: Database, options: MigrateOptions = {}): Promise<readonly string[]> {
   const { folder, onProgress = () => undefined } = options;
@@ -122,13 +122,16 @@ async function applyAll(
 }
 
 /** Tries again where somebody held a table for too long. */
-async function whileLocked<Result>(work: () => Promise<Result>): Promise<Result> {
+async function whileLocked<Result>(
+  work: () => Promise<Result>,
+  effect = 'It changed nothing',
+): Promise<Result> {
   for (let tries = 1; ; tries++) {
     try {
       return await work();
     } catch (error) {
       const isHeld = sqlState(error) === LOCK_NOT_AVAILABLE;
-      if (!isHeld || tries >= LOCK_TRIES) throw migrationFailure(error);
+      if (!isHeld || tries >= LOCK_TRIES) throw migrationFailure(error, effect);
       await sleep(PAUSE_MS);
     }
   }
@@ -139,10 +142,13 @@ function stepsOn(own: pg.Client, onProgress: (message: string) => void): Steps {
   return async (file, sql) => {
     for (const statement of sql.split(/;\s*$/m).filter((text) => /^\s*[^-\s]/m.test(text))) {
       // What is made concurrently holds nobody up, and waits for whoever was there before.
-      await own.query(`SET lock_timeout = '${statement.includes(' CONCURRENTLY ') ? '0' : LOCK_TIMEOUT}'`);
+      const waits = statement.includes(' CONCURRENTLY ');
+      await own.query(`SET lock_timeout = '${waits ? '0' : LOCK_TIMEOUT}'`);
+      if (waits)
+        onProgress(`${file}: works beside whoever is under way, and waits for their transactions to end`);
       let total = 0;
       for (;;) {
-        const { rowCount } = await whileLocked(() => own.query(statement));
+        const { rowCount } = await whileLocked(() => own.query(statement), 'What it has done stays');
         if (!((rowCount ?? 0) > 0)) break;
         total += rowCount ?? 0;
         onProgress(`${file}: ${total} rows`);
@@ -153,19 +159,19 @@ function stepsOn(own: pg.Client, onProgress: (message: string) => void): Steps {
 }
 
 /** A statement of ours that this database refuses is no fault of its reachability. */
-function migrationFailure(error: unknown): unknown {
+function migrationFailure(error: unknown, effect: string): unknown {
   if (error instanceof Refusal || findGatewayError(error) !== undefined) return error;
   const state = sqlState(error);
   if (state === LOCK_NOT_AVAILABLE) {
     return new Refusal(
-      'A migration needs a table that somebody has been working on for too long. It changed nothing: end that transaction ' +
+      `A migration needs a table that somebody has been working on for too long. ${effect}: end that transaction ` +
         '(pg_stat_activity shows it), then run this again.',
       { cause: error },
     );
   }
   if (state?.startsWith('42') !== true) return error;
   const message = (error as Error).message.split(' - ').at(-1) ?? '';
-  return new Refusal(`A migration failed (${state}: ${message}). It changed nothing.`, { cause: error });
+  return new Refusal(`A migration failed (${state}: ${message}). ${effect}.`, { cause: error });
 }
 
 /** Names of this release's migrations, in their order. */

@@ -45,6 +45,13 @@ function remarksOn({ config }: CheckParts): readonly Remark[] {
     ],
     [
       'TRUST_PROXY',
+      trustProxy === undefined,
+      'critical',
+      'everybody seems to come from the address of the proxy that speaks TLS, so whoever tries too often holds everybody up',
+      'set TRUST_PROXY to the addresses of the proxies in front, or to how many there are',
+    ],
+    [
+      'TRUST_PROXY',
       wide.length > 0,
       'warning',
       `${wide.join(', ')} holds very many public addresses, each of which may say whose request it brings`,

@@ -141,33 +141,44 @@ function failurePage({ config }: FailureParts, status: number, reference: string
 }
 
 type Refusal = Parameters<ProviderFaces['onRefusal']>[1];
+type WrittenRefusal = Awaited<ReturnType<ProviderFaces['onRefusal']>>;
 
 /** A failed sign-in is written as one; what is the protocol's own, as what the application was told. */
-async function writeRefusal(parts: HttpParts, request: IncomingMessage, refusal: Refusal): Promise<string> {
-  const { error, clientId, cause, reference } = refusal;
+async function writeRefusal(
+  parts: HttpParts,
+  request: IncomingMessage,
+  refusal: Refusal,
+): Promise<WrittenRefusal> {
+  const { error, clientId, cause } = refusal;
   if (error === 'invalid_client') await parts.limits.countRefusedClient(request as Request, clientId);
   const failure = findGatewayError(cause);
   if (failure !== undefined) parts.meters.signIn(failure.context.connectionKind, failure.code);
-  if (failure?.context.isRecorded === true) return failure.context.reference ?? reference;
+  const reference = failure?.context.reference ?? refusal.reference;
+  if (failure?.context.isRecorded === true) return { reference, isLost: false };
   const isUnavailable = failure?.code === 'temporarily_unavailable' || error === 'server_error';
   parts.log[isUnavailable ? 'error' : 'info'](
     { reference, code: failure?.code ?? error, clientId, error: describeError(cause) },
     'application refused',
   );
   // There is most likely nothing to write to then.
-  if (isUnavailable || (failure === undefined && error === 'temporarily_unavailable')) return reference;
+  if (isUnavailable || (failure === undefined && error === 'temporarily_unavailable')) {
+    return { reference, isLost: false };
+  }
   const event =
     failure === undefined
       ? ({ action: 'application.refused', code: `oauth:${error}`, reason: refusal.reason, clientId } as const)
       : ({ clientId, ...failure.context, action: 'login.failed', code: failure.code } as const);
   try {
-    return await writeFailure(parts, { reference, ...event }, request as Request);
+    return {
+      reference: await writeFailure(parts, { ...event, reference }, request as Request),
+      isLost: false,
+    };
   } catch (fault) {
     parts.meters.lostAuditEvent();
     parts.log.error(
       { reference, error: describeError(fault) },
       'a refusal could not be written to the audit trail',
     );
-    return reference;
+    return { reference, isLost: true };
   }
 }

@@ -65,9 +65,21 @@ export function surroundAnswers(
 }
 
 /** What a sign-in failed with has a code of ours and a reference, whichever protocol it came by. */
-function nameFailure(ctx: KoaContextWithOIDC, { failure }: RequestState, reference: string): void {
+function nameFailure(
+  ctx: KoaContextWithOIDC,
+  { failure }: RequestState,
+  { reference, isLost }: Awaited<ReturnType<ProviderFaces['onRefusal']>>,
+): void {
   const known = findGatewayError(failure);
   if (known === undefined || !isRecord(ctx.body)) return;
+  // Nobody is refused at a sign-in without a trace.
+  if (isLost) {
+    const error = 'temporarily_unavailable';
+    ctx.status = 503;
+    ctx.body = { error, code: error, reference };
+    ctx.set('Retry-After', '2');
+    return;
+  }
   ctx.body = { ...ctx.body, code: known.code, reference };
   const { retryAfterSeconds } = known.context;
   if (retryAfterSeconds !== undefined) ctx.set('Retry-After', String(retryAfterSeconds));

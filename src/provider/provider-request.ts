@@ -56,9 +56,12 @@ export interface ProviderFaces {
   ) => Promise<void>;
   /**
    * Writes down what was refused.
-   * @returns the reference that stands for it in the audit trail
+   * @returns the reference that stands for it in the audit trail, and whether it could not be written there
    */
-  readonly onRefusal: (request: IncomingMessage, refusal: ProviderRefusal) => Promise<string>;
+  readonly onRefusal: (
+    request: IncomingMessage,
+    refusal: ProviderRefusal,
+  ) => Promise<{ readonly reference: string; readonly isLost: boolean }>;
   /**
    * Asked before an application proves who it is.
    * @param clientId undefined: there is no such application

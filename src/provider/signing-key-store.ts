@@ -38,6 +38,7 @@ const PUBLISHED = `
     WHEN k.activates_at > now() THEN 'next'
     WHEN k.kid = (SELECT s.kid FROM signing_keys s
                   WHERE s.algorithm = k.algorithm AND s.activates_at <= now()
+                    AND (s.retires_at IS NULL OR s.retires_at > now())
                   ORDER BY s.activates_at DESC, s.kid LIMIT 1) THEN 'signing'
     ELSE 'published' END AS state
   FROM signing_keys k
@@ -122,7 +123,12 @@ export async function rotateSigningKeys(
     await db('signing_keys')
       .whereNull('retires_at')
       .update({
-        retires_at: db.raw('now() + make_interval(secs => ?)', [afterSeconds + keptSeconds]),
+        // One that would sign only after its successor never signs: nobody waits for it, and it may be why there is another.
+        retires_at: db.raw(
+          `CASE WHEN activates_at > now() + make_interval(secs => :afterSeconds) THEN now()
+                ELSE now() + make_interval(secs => :untilSeconds) END`,
+          { afterSeconds, untilSeconds: afterSeconds + keptSeconds },
+        ),
       });
     for (const key of keys) {
       await insertKey(db, secrets, key, afterSeconds);

@@ -69,8 +69,12 @@ describe('X-25 keys revoke', () => {
   });
 
   it('asks for keys that do not sign any more, and all or none of those that are named', async () => {
+    const [next = ''] = idsOf(await list(), 'next');
     await cli.json(['keys', 'rotate', '--after', '0s']);
     const keys = await list();
+    // It never signs, whatever it was stolen for.
+    expect(keys.map(({ id }) => id)).not.toContain(next);
+    expect(idsOf(keys, 'next')).toEqual([]);
     const [old = ''] = idsOf(keys, 'published');
     await cli.refused(['keys', 'revoke', old, idsOf(keys, 'signing')[0] ?? '', '--yes'], /signs/);
     expect(await list()).toEqual(keys);

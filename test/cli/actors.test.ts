@@ -145,8 +145,12 @@ async function changeTheRest(): Promise<void> {
   for (const verb of ['disable', 'enable', 'remove']) await changes(`app ${verb}`, ['portal']);
   await changes('host add', ['wiki.example']);
   await changes('host remove', ['wiki.example']);
-  await changes('keys rotate');
+  await changes('keys rotate', ['--after', '0s']);
+  await changes('keys rotate', ['--after', '0s']);
+  const published = await bench.cli.json<readonly { id: string; state: string }[]>(['keys', 'list']);
+  await changes('keys revoke', [published.find(({ state }) => state === 'published')?.id ?? '']);
   await changes('keys reencrypt');
+  await changes('restored');
   // What another key sealed is what there is to vouch for.
   const database = await openDatabase({ databaseUrl: bench.testDatabase.url, dataDir: '' });
   await sealBatch(database, new SecretBox([Buffer.alloc(32, 1)]), { after: undefined, most: 500 });

@@ -175,7 +175,8 @@ describe('/metrics', () => {
   it('names nobody and nothing secret, and no connection that is not used', async () => {
     const before = (await metrics()).join('\n');
     expect(before).toContain(acme.connection.id);
-    expect(before).not.toMatch(/acme|@|secret|127\.0\.0\.1/i);
+    // A table's name says nothing about what was in it.
+    expect(before.replace('"refused_client_secrets"', '')).not.toMatch(/acme|@|secret|127\.0\.0\.1/i);
     aheadMs += HOUR_MS;
     expect((await metrics()).join('\n')).not.toContain(acme.connection.id);
   });

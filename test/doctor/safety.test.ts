@@ -25,6 +25,7 @@ const GOOD = {
   PUBLIC_URL: 'https://sso.example',
   DATABASE_URL: 'postgres://gatehouse@db.example/gatehouse',
   SECRET_KEY: randomBytes(32).toString('base64'),
+  TRUST_PROXY: '10.0.0.0/8',
 };
 const ISSUER = makeCertificate({ isIssuer: true, untilDays: 1_000 });
 
@@ -71,6 +72,7 @@ describe('settings', () => {
   it.each([
     ['critical', 'RATE_LIMITS', { RATE_LIMITS: 'off' }],
     ['warning', 'ALLOW_PRIVATE_NETWORKS', { ALLOW_PRIVATE_NETWORKS: 'true' }],
+    ['critical', 'TRUST_PROXY', { TRUST_PROXY: '' }],
     ['warning', 'TRUST_PROXY', { TRUST_PROXY: '10.0.0.0/7' }],
     ['warning', 'TRUST_PROXY', { TRUST_PROXY: '127.0.0.1,64.0.0.0/8' }],
     ['warning', 'TRUST_PROXY', { TRUST_PROXY: '2000::/3' }],

@@ -37,7 +37,7 @@ interface Table {
 async function tables(): Promise<readonly Table[]> {
   const names = await gateway.sql<{ name: string }>(
     `SELECT relname AS name FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
-       AND relname NOT IN ('audit_events', 'audit_seals') ORDER BY relname`,
+       AND relname NOT LIKE 'audit\\_%' ORDER BY relname`,
   );
   return Promise.all(
     names.map(async ({ name }) => {

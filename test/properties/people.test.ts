@@ -10,6 +10,7 @@ import { verifiedIdentity } from '../../src/connections/verified-identity.ts';
 import { GatewayError } from '../../src/errors.ts';
 import type { LoginParts } from '../../src/login/login-parts.ts';
 import { openSession } from '../../src/login/open-session.ts';
+import { NO_METERS } from '../../src/meters.ts';
 import { useClientAssertion } from '../../src/provider/client-assertion-store.ts';
 import { rsaKeyPair, startTestGateway, type TestGateway } from '../support/test-gateway.ts';
 import { hostileText, hostileValue, respelled } from './hostile.ts';
@@ -37,7 +38,12 @@ interface Claims {
 /** Id of the user that the claims sign in; undefined for nobody. Everything else that happens is a defect. */
 async function userOf({ subject, email }: Claims): Promise<string | undefined> {
   const { database } = gateway;
-  const parts = { database, sessionTtlSeconds: 60, sessionIdleTtlSeconds: 60 } as LoginParts;
+  const parts = {
+    database,
+    meters: NO_METERS,
+    sessionTtlSeconds: 60,
+    sessionIdleTtlSeconds: 60,
+  } as LoginParts;
   try {
     const identity = verifiedIdentity(connection, { issuer: '', subject, email, name: undefined });
     const { id } = await openSession(parts, identity, {

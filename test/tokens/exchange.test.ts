@@ -122,3 +122,17 @@ describe.each([
     expect((await asked('/session', renewed)).status).toBe(401);
   });
 });
+
+it('W-12 is not refused while that cannot be written down, and is afterwards', async () => {
+  const stranger = () => byIdToken({ external_id: 'somebody-else' });
+  await scene.gateway.sql('ALTER TABLE audit_events RENAME TO elsewhere');
+  const unwritten = await stranger().finally(() =>
+    scene.gateway.sql('ALTER TABLE elsewhere RENAME TO audit_events'),
+  );
+  expect([unwritten.status, unwritten.body['error'], unwritten.headers.get('retry-after')]).toEqual([
+    503,
+    'temporarily_unavailable',
+    '2',
+  ]);
+  expect((await stranger()).status).toBe(400);
+});
