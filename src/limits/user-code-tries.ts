@@ -47,10 +47,11 @@ export function userCodeTries(
       const wait = await counter.wait(key);
       if (wait !== undefined) return limited(`user codes of ${key}`, wait);
     }
-    if (allWait !== undefined) {
-      return limited('user codes of all together', allWait).with({ isLiftedBySignIn: true });
-    }
-    // Nothing is awaited between this and the count of what is under way.
+    return allWait === undefined
+      ? undefined
+      : limited('user codes of all together', allWait).with({ isLiftedBySignIn: true });
+  };
+  const tooManyAtOnce = (keys: ReturnType<typeof keysOf>) => {
     const full = keys.find(({ key, atOnce }) => (underWay.get(key) ?? 0) >= atOnce);
     return full && limited(`user codes at once of ${full.key}`, 1);
   };
@@ -58,7 +59,7 @@ export function userCodeTries(
     async count(guesser, look) {
       const keys = keysOf(guesser);
       const isAnybody = guesser.userId === undefined;
-      const refusal = await refusalOf(keys, isAnybody);
+      const refusal = (await refusalOf(keys, isAnybody)) ?? tooManyAtOnce(keys);
       if (refusal !== undefined) return look(refusal);
       for (const { key } of keys) underWay.set(key, (underWay.get(key) ?? 0) + 1);
       try {

@@ -31,7 +31,7 @@ interface Texts {
   readonly longest?: number;
 }
 
-/** Tries texts of 65,536 characters, or of the longest ones, and of a sixteenth: a head, and then some hostile pieces over and over. */
+/** Tries texts of 65,536 characters, or the longest there are, and of a sixteenth: a head, and hostile pieces over and over. */
 export function expectLinearTime(
   work: (text: string) => unknown,
   { heads, tail = '', pieces = piece, numRuns = 15, longest }: Texts,
