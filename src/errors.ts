@@ -77,6 +77,8 @@ export interface FailureContext {
   /** Whether an audit event of that reference speaks of this failure already. */
   readonly isRecorded?: boolean;
   readonly retryAfterSeconds?: number;
+  /** Only what others did is in the way, and only of who is not signed in: they are sent to sign in, and to `returnTo`. */
+  readonly isLiftedBySignIn?: boolean;
   readonly allowedMethods?: readonly string[];
 }
 

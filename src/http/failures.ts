@@ -1,6 +1,7 @@
 /**
  * How a request fails: one place turns whatever was thrown into an answer, one audit event and one line of the log, all
- * with the same short reference. When the audit trail cannot be written, the answer is that we are unavailable.
+ * with the same short reference. When the audit trail cannot be written, the answer is that we are unavailable. Who only has to
+ * sign in first is sent to do that.
  */
 import { isNativeError } from 'node:util/types';
 import type { Request, Response } from 'express';
@@ -13,6 +14,7 @@ import { findGatewayError, GatewayError, type FailureCode } from '../errors.ts';
 import { describeError, type Logger } from '../log.ts';
 import type { Meters } from '../meters.ts';
 import { transactionDigest, transactionForgettableAt } from '../login/login-transaction.ts';
+import { seeOther } from './app-answers.ts';
 import type { Exchange } from './exchange.ts';
 import type { Cookies } from './cookies.ts';
 import { publicFailures } from './failure-texts.ts';
@@ -63,12 +65,15 @@ export async function respondWithFailure(
   }
   if (error.context.spentTransaction !== undefined)
     parts.cookies.clearAttempt(response, error.context.spentTransaction.id);
-  const { retryAfterSeconds, allowedMethods } = error.context;
+  const { retryAfterSeconds, allowedMethods, returnTo, email } = error.context;
+  if (code === 'rate_limited' && error.context.isLiftedBySignIn === true && !wantsJson(request)) {
+    seeOther(response, loginPath(returnTo));
+    return;
+  }
   if (retryAfterSeconds !== undefined) response.set('Retry-After', String(retryAfterSeconds));
   else if (status === 503) response.set('Retry-After', '2');
   if (allowedMethods !== undefined) response.set('Allow', allowedMethods.join(', '));
   response.status(status);
-  const { returnTo, email } = error.context;
   if (error.context.answersOAuth === true) {
     sendOAuthError(response, { code, reference });
     return;
@@ -167,15 +172,17 @@ function sendOAuthError(response: Response, { code, reference }: ShownFailure): 
     .json({ error: isTheirs ? 'invalid_request' : 'temporarily_unavailable', code, reference });
 }
 
+function loginPath(returnTo: string | undefined): string {
+  return `/login${returnTo === undefined ? '' : `?return_to=${encodeURIComponent(returnTo)}`}`;
+}
+
 function failurePage(parts: FailureParts, request: Request, failure: ShownFailure): string {
   const { code, reference, returnTo, email } = failure;
   const { sentence, nextStep, wayOn } = publicFailures[code];
   const isAtHost = request.path.startsWith('/.gatehouse/');
   // What a proxy relays is shown at another host.
   const here = isAtHost || request.path === '/auth/verify' ? parts.config.publicUrl : '';
-  const login = isAtHost
-    ? '/.gatehouse/start'
-    : `${here}/login${returnTo === undefined ? '' : `?return_to=${encodeURIComponent(returnTo)}`}`;
+  const login = isAtHost ? '/.gatehouse/start' : here + loginPath(returnTo);
   const first = {
     'start again': { label: 'Start again', href: login },
     'another address': { label: 'Use another address', href: login },

@@ -56,7 +56,9 @@ export async function openCode(
   const secret = held === undefined || heldDigest === undefined ? newClaimSecret() : held;
   const session = await currentSession(parts, request);
   const isKnown = heldDigest !== undefined || session !== undefined;
-  const opened = await parts.limits.tryUserCode(request, session?.user.id, async (refusal) => {
+  const opened = await parts.limits.tryUserCode(request, session?.user.id, async (refused) => {
+    const returnTo = userCode === undefined ? DEVICE_PATH : devicePath(userCode);
+    const refusal = refused?.with({ returnTo });
     const digest = claimDigest(secret);
     if (refusal !== undefined && (!isKnown || userCode === undefined)) throw refusal;
     if (userCode === undefined || digest === undefined) return undefined;

@@ -117,7 +117,10 @@ function enabledLimits(shared: SharedLimits): Omit<RateLimits, 'countRestart'> {
       }
     },
     tryUserCode: (request, userId, look) =>
-      userCodes.count({ addressBlock: addressBlock(request.ip), userId }, look),
+      userCodes.count(
+        { addressBlock: addressBlock(request.ip), addressSite: addressSite(request.ip), userId },
+        look,
+      ),
     close: () => shared.close(),
   };
 }

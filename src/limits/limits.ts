@@ -53,17 +53,16 @@ export const CALLBACK_FAILURES_OF_BLOCK = perMinute('failures of a block at a ca
 export const REFUSED_CLIENT = perMinute('refused authentications', 100);
 /** Anybody can start one, and each is written down. */
 export const DEVICE_STARTS = ofPlaces('device starts', 300);
-/** User codes that nobody has, of a block or of a person. */
-export const UNKNOWN_USER_CODES: Limit = {
-  name: 'unknown user codes',
-  most: 5,
-  windowSeconds: 300,
-  sharedFrom: 1,
+
+const guesses = (name: string, most: number): Limit => ({ name, most, windowSeconds: 300, sharedFrom: 1 });
+
+/** User codes that nobody has, of a block (or of a person) and of a site. */
+export const UNKNOWN_USER_CODES: PlaceLimit = {
+  block: guesses('unknown user codes', 5),
+  site: guesses('unknown user codes of a site', 5 * SITE),
 };
-/** Many address blocks cost little: this is the limit that guessing cannot get around. */
-export const ALL_UNKNOWN_USER_CODES: Limit = {
-  name: 'all unknown user codes',
-  most: 1_000,
-  windowSeconds: 300,
-  sharedFrom: 1,
-};
+/**
+ * Many address blocks cost little: this is the limit that guessing cannot get around. Who meets it alone is sent to sign in, and
+ * then counted by themselves.
+ */
+export const ALL_UNKNOWN_USER_CODES = guesses('all unknown user codes', 1_000);

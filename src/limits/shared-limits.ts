@@ -50,7 +50,9 @@ export function sharedLimits({ database, feed, onFault }: SharedLimitsParts): Sh
     for (const count of known) counts.get(limitOf(count.key))?.learn(count);
   };
   const share = async () => {
-    const all = [...counts.values()].flatMap((one) => one.newCounts()).slice(0, MOST_AT_ONCE);
+    // Who is waiting for it goes first, whatever else there is much of.
+    const inOrder = [...counts.values()].sort((a, b) => a.sharedFrom - b.sharedFrom);
+    const all = inOrder.flatMap((one) => one.newCounts()).slice(0, MOST_AT_ONCE);
     if (all.length === 0) return;
     const known = await addCounts(database, all);
     for (const { key, points } of all) counts.get(limitOf(key))?.wasShared(key, points);
@@ -114,6 +116,8 @@ const limitOf = (storedKey: string) => storedKey.slice(0, storedKey.lastIndexOf(
 interface Sharing {
   /** Counted here and told nobody. */
   unshared: number;
+  /** When the window that it was counted in is over, by `performance.now()`: afterwards it concerns nobody. */
+  endsAt: number;
   /** Whether all nodes together have reached the limit: more would tell them nothing. */
   isReached: boolean;
 }
@@ -138,15 +142,20 @@ class LimitCounts {
     });
   }
 
+  get sharedFrom(): number {
+    return this.#limit.sharedFrom;
+  }
+
   async count(key: string): Promise<number | undefined> {
     const { most, sharedFrom } = this.#limit;
     const counted = await this.#memory.penalty(key);
     let sharing = this.#sharing.get(key);
     if (sharing === undefined || counted.isFirstInDuration) {
-      sharing = { unshared: 0, isReached: false };
+      sharing = { unshared: 0, endsAt: 0, isReached: false };
       this.#sharing.set(key, sharing);
     }
     sharing.unshared++;
+    sharing.endsAt = performance.now() + counted.msBeforeNext;
     if (counted.consumedPoints >= sharedFrom && !sharing.isReached) this.#suspicious.add(key);
     return counted.consumedPoints > most ? this.#secondsLeft(counted) : undefined;
   }
@@ -160,8 +169,10 @@ class LimitCounts {
   newCounts(): readonly NewCount[] {
     const { most, windowSeconds } = this.#limit;
     return [...this.#suspicious].flatMap((key) => {
-      const points = this.#sharing.peek(key)?.unshared ?? 0;
-      return points === 0 ? [] : [{ key, points, most, windowSeconds }];
+      const points = this.#unshared(key);
+      if (points > 0) return [{ key, points, most, windowSeconds }];
+      this.#suspicious.delete(key);
+      return [];
     });
   }
 
@@ -176,10 +187,15 @@ class LimitCounts {
 
   learn({ key, points, secondsLeft }: SharedCount): void {
     if (secondsLeft <= 0) return;
-    const sharing = this.#sharing.get(key) ?? { unshared: 0, isReached: false };
-    sharing.isReached = points >= this.#limit.most;
-    this.#sharing.set(key, sharing);
-    void this.#memory.set(key, points + sharing.unshared, secondsLeft);
+    const unshared = this.#unshared(key);
+    const endsAt = performance.now() + secondsLeft * 1000;
+    this.#sharing.set(key, { unshared, endsAt, isReached: points >= this.#limit.most });
+    void this.#memory.set(key, points + unshared, secondsLeft);
+  }
+
+  #unshared(key: string): number {
+    const { unshared = 0, endsAt = 0 } = this.#sharing.peek(key) ?? {};
+    return performance.now() < endsAt ? unshared : 0;
   }
 
   /** At least one; a clock that is set back makes nobody wait longer than a window. */

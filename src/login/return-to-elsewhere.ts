@@ -36,11 +36,12 @@ export function returnToForUrl(value: unknown, publicUrl: string): string | unde
   return holdsAddress(left) ? undefined : left;
 }
 
-/** However often it is encoded: a URL may hold a URL that holds one. */
-function holdsAddress(text: string): boolean {
+/** However often it is encoded, for a URL may hold a URL that holds one; what would have to be read more often counts as one. */
+function holdsAddress(text: string, mostPasses = 8): boolean {
   // Escapes of escapes all at once, or a value made of nothing else would be read as often as it is long.
   const decoded = text
     .replace(/%(?:25)+/g, '%')
     .replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-  return ADDRESS.test(text) || (decoded !== text && holdsAddress(decoded));
+  if (ADDRESS.test(text)) return true;
+  return decoded !== text && (mostPasses === 0 || holdsAddress(decoded, mostPasses - 1));
 }

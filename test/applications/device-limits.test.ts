@@ -93,6 +93,14 @@ describe('user codes', () => {
     expect((await guess('203.0.113.30')).status).toBe(404);
   });
 
+  it("P-20 an IPv6 site has five blocks' worth", async () => {
+    const block = (index: number) => `2001:db8:20:${index.toString(16)}::1`;
+    for (let index = 0; index < 5 * UNKNOWN; index += 1) expect((await guess(block(index))).status).toBe(404);
+    expect((await guess(block(99))).status).toBe(429);
+    expect((await guess('2001:db8:21::1')).status).toBe(404);
+    expect((await open(ada, await device.start(), from(block(99)))).status).toBe(200);
+  });
+
   it('P-20 many at once are no way around it', async () => {
     const strangers = Array.from({ length: 60 }, () => new Visitor(stage.gateway));
     const answers = await Promise.all(
@@ -122,9 +130,26 @@ describe('user codes', () => {
       for (const { status } of some) statuses.add(status);
     }
     expect(statuses).toContain(404);
-    expect((await guess('198.51.100.1')).status).toBe(429);
-    // Who is signed in is counted alone.
+    // Who signs in is counted alone, so that is where everybody else is sent, whether or not there is such a code.
+    const started = await device.start();
+    const newcomer = new Visitor(stage.gateway);
+    const link = `/device?user_code=${started.user_code}`;
+    const login = (place: string) => `/login?return_to=${encodeURIComponent(place)}`;
+    const sent = async (userCode: string) =>
+      (await open(newcomer, { user_code: userCode }, from('198.51.100.1'))).headers.location;
+    expect(await sent(started.user_code)).toBe(login(link));
+    expect(await sent('BCDF-GHJK')).toBe(login('/device?user_code=BCDF-GHJK'));
+    expect(await sent('nonsense')).toBe(login('/device'));
+    const typed = await submit(newcomer, { user_code: started.user_code }, from('198.51.100.1'));
+    expect([typed.status, typed.headers.location]).toEqual([303, login(link)]);
+    const program = await open(newcomer, started, from('198.51.100.1', { accept: 'application/json' }));
+    expect(program.status).toBe(429);
+    const back = await newcomer.signIn(company, `ada@${company.domain}`, link);
+    expect(back.headers.location).toBe(link);
+    expect((await decide(newcomer, started, 'allow')).status).toBe(200);
     expect((await open(ada, await device.start(), from('198.51.100.1'))).status).toBe(200);
+    // Whose own block has tried too often is refused, as before.
+    expect((await guess('10.0.0.1')).headers.location).toBe(login('/device?user_code=BCDF-GHJK'));
   });
 });
 

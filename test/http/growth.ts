@@ -13,11 +13,21 @@ export const LINEAR_GROWTH = 4 * FACTOR;
 
 /**
  * @param input makes an input of so many characters
+ * @param longest how long the work lets an input be, if that is less: then it is done more often, so that the clock can tell
  * @returns time for a long input, divided by the time for one a sixteenth as long
  */
-export function timeGrowth(work: (text: string) => unknown, input: (length: number) => string): number {
-  const small = bestTime(work, input(SMALL));
-  const large = bestTime(work, input(SMALL * FACTOR));
+export function timeGrowth(
+  work: (text: string) => unknown,
+  input: (length: number) => string,
+  longest = SMALL * FACTOR,
+): number {
+  const times = (SMALL * FACTOR) / longest;
+  const often = (text: string) => {
+    for (let time = 0; time < times; time += 1) work(text);
+  };
+  // The long one first: code that is not compiled yet would make the short one look dear, and so the growth small.
+  const large = bestTime(often, input(longest));
+  const small = bestTime(often, input(longest / FACTOR));
   return large / Math.max(small, LEAST_MS);
 }
 

@@ -138,6 +138,15 @@ describe('a count', () => {
     expect(row?.left).toBeGreaterThan(50);
   });
 
+  it('P-20 that is shared from the first one on goes before however many others there are', async () => {
+    const node = await startListening();
+    await testDatabase.query('ALTER TABLE limit_counts RENAME TO limit_counts_away');
+    for (let index = 0; index < 1_200; index++) await countMany(node, `other ${index}`, LIMIT.sharedFrom);
+    await testDatabase.query('ALTER TABLE limit_counts_away RENAME TO limit_counts');
+    await node.atOnce.count('guesser');
+    expect((await rows()).map(({ key }) => key.split(':')[0])).toContain(AT_ONCE.name);
+  });
+
   it('P-20 that is shared from the first one on is on the other node by then', async () => {
     const [one, other] = [await startListening(), await startListening()];
     for (let index = 0; index < AT_ONCE.most; index++) {
@@ -180,5 +189,17 @@ describe('while there is no database', () => {
     await until('said', () => node.faults.length > 0);
     await testDatabase.query('ALTER TABLE limit_counts_away RENAME TO limit_counts');
     await until('shared', async () => (await rows())[0]?.points === LIMIT.sharedFrom + 3);
+  });
+
+  it('K-05 what was counted in a window that is over concerns nobody afterwards', async () => {
+    const node = await startListening();
+    const short = node.shared.counter({ ...LIMIT, name: 'short', windowSeconds: 2 });
+    await testDatabase.query('ALTER TABLE limit_counts RENAME TO limit_counts_away');
+    for (let index = 0; index < LIMIT.most; index++) await short.count('a');
+    await until('over', async () => (await short.wait('a')) === undefined);
+    await testDatabase.query('ALTER TABLE limit_counts_away RENAME TO limit_counts');
+    await countMany(node, 'b', LIMIT.sharedFrom);
+    await until('shared', async () => (await rows()).length > 0);
+    expect(await rows()).toMatchObject([{ key: expect.stringMatching(/^tests:/), points: LIMIT.sharedFrom }]);
   });
 });

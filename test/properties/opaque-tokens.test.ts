@@ -123,11 +123,6 @@ describe('an opaque token', () => {
         if (!(error instanceof GatewayError)) throw error;
       }
     };
-    expectLinearTime(
-      (token) => {
-        read(token.slice(0, 8_192));
-      },
-      { heads: ['', '..', '%'] },
-    );
+    expectLinearTime(read, { heads: ['', '..', '%'], longest: 8_192 });
   });
 });
