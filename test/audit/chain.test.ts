@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { Writable } from 'node:stream';
 import { sealEvents } from '../../src/audit/seal-events.ts';
 import { until } from '../database/embedded-members.ts';
-import { recompute, Trail } from './trail.ts';
+import { recompute, Trail, UNHEARD } from './trail.ts';
 
 const NONE = '00000000-0000-0000-0000-000000000000';
 
@@ -59,7 +59,7 @@ describe('sealing', () => {
     const faults: unknown[] = [];
     const onFault = (error: unknown) => faults.push(error);
     const nodes = [1, 2, 3].map(() =>
-      sealEvents({ database: trail.database, secrets: trail.secrets, onFault }),
+      sealEvents({ ...UNHEARD, database: trail.database, secrets: trail.secrets, onFault }),
     );
     const chain = randomUUID();
     for (let round = 0; round < 5; round += 1) await trail.add(300, chain);
@@ -108,7 +108,7 @@ describe('sealing', () => {
     const chain = randomUUID();
     await trail.add(95, chain);
     await trail.seal(10);
-    expect(await trail.verify('--organization', chain)).toEqual({
+    expect(await trail.verify('--organization', chain)).toMatchObject({
       ok: true,
       events: 95,
       chains: 1,
@@ -192,6 +192,9 @@ describe('audit export', () => {
       ['audit', 'export', '--since', '999999999'],
       /^There is no sealed event 999999999/,
     );
+    const unknown = /^Nothing is known of an organization/;
+    await trail.cli.refused(['audit', 'export', '--organization', randomUUID()], unknown);
+    await trail.cli.refused(['audit', 'verify', '--organization', randomUUID()], unknown);
     await trail.cli.misused(['audit', 'export', '--since', 'yesterday'], /a date is expected/);
   });
 });
