@@ -42,7 +42,9 @@ export function verifyCommand(audit: Command, terminal: Terminal): void {
     .option('--organization <slug>', 'the chain of one organization; the id of one that was removed')
     .option('--against <file>', 'an earlier export: is all of it still there? - for standard input')
     .option('--json', 'print JSON')
-    .description('recompute the chains of the audit trail; exit 1 if an event was changed, removed or put in')
+    .description(
+      'recompute the chains of the audit trail; exit 1 if an event was changed, removed or put in before others',
+    )
     .action((options: VerifyOptions) =>
       withDatabase(terminal, options, async (context) => {
         const chain = await chainNamed(context, options.organization);

@@ -17,10 +17,35 @@ beforeEach(async () => {
 
 const sql: Trail['test']['query'] = (text, values) => trail.test.query(text, values);
 
+it('says once of a transaction that does not end, and seals meanwhile', async () => {
+  const since: Date[] = [];
+  const faults: unknown[] = [];
+  const sealed = async () => (await sql('SELECT FROM audit_seals')).length;
+  await trail.database.transaction(async (db) => {
+    await db.raw('SELECT pg_current_xact_id()');
+    await sql(
+      `UPDATE audit_sealing SET through = 0, next_through = (SELECT max(event_id) FROM audit_seals),
+         noted_at = now() - interval '2 hours', next_horizon = pg_snapshot_xmax(pg_current_snapshot())`,
+    );
+    const node = sealEvents({
+      ...{ ...UNHEARD, database: trail.database, secrets: trail.secrets },
+      onFault: (error) => faults.push(error),
+      onHeldUp: (date) => since.push(date),
+    });
+    await trail.add(1);
+    await until('sealed', async () => (await sealed()) === 10);
+    await trail.add(1);
+    await until('sealed', async () => (await sealed()) === 11);
+    await node.close();
+  });
+  const [row] = await sql<{ noted_at: Date }>('SELECT noted_at FROM audit_sealing');
+  expect({ since, faults }).toEqual({ since: [row?.noted_at], faults: [] });
+});
+
 it.each([
   ['taken away', 'DELETE FROM audit_sealing'],
   ['put ahead of everything', 'UPDATE audit_sealing SET through = 1000000000000'],
-])('X-32 a mark that was %s is said by nodes and export, and mended by reseal', async (_, statement) => {
+])('a mark that was %s is said by nodes and export, and mended by reseal', async (_, statement) => {
   await sql(statement);
   await sql(
     `INSERT INTO audit_events (action, outcome, at) VALUES ('logout', 'success', now() - interval '2 minutes')`,
