@@ -286,14 +286,15 @@ async function writeHeads(
     .merge();
 }
 
+/** The horizon is our own number: a snapshot's end may be below that of a transaction under way, where nothing has ended since. */
 async function moveMark(db: Knex, sealed: string | null, moves: boolean): Promise<void> {
   await db.raw(
     moves
       ? `UPDATE audit_sealing SET sealed = :sealed, through = next_through, noted_at = now(),
            next_through = greatest(next_through, (SELECT max(event_id) FROM audit_seals)),
-           next_horizon = pg_snapshot_xmax(pg_current_snapshot())`
+           next_horizon = pg_current_xact_id()`
       : // A database that was restored elsewhere counts its transactions anew.
-        `UPDATE audit_sealing SET sealed = :sealed, next_horizon = least(next_horizon, pg_snapshot_xmax(pg_current_snapshot()))`,
+        `UPDATE audit_sealing SET sealed = :sealed, next_horizon = least(next_horizon, pg_current_xact_id())`,
     { sealed },
   );
 }

@@ -25,7 +25,7 @@ it('says once of a transaction that does not end, and seals meanwhile', async ()
     await db.raw('SELECT pg_current_xact_id()');
     await sql(
       `UPDATE audit_sealing SET through = 0, next_through = (SELECT max(event_id) FROM audit_seals),
-         noted_at = now() - interval '2 hours', next_horizon = pg_snapshot_xmax(pg_current_snapshot())`,
+         noted_at = now() - interval '2 hours', next_horizon = pg_current_xact_id()`,
     );
     const node = sealEvents({
       ...{ ...UNHEARD, database: trail.database, secrets: trail.secrets },

@@ -35,6 +35,12 @@ describe('the database', () => {
   });
 });
 
+function waiting(): { readonly promise: Promise<unknown>; readonly done: () => void } {
+  let resolved: ((value: unknown) => void) | undefined;
+  const promise = new Promise((resolve) => (resolved = resolve));
+  return { promise, done: () => resolved?.(undefined) };
+}
+
 describe('sealing', () => {
   it('gives each event a place in the chain of its organization, in the order of the ids', async () => {
     const [one, other] = [randomUUID(), randomUUID()];
@@ -102,6 +108,37 @@ describe('sealing', () => {
       'SELECT through, (SELECT max(id) FROM audit_events) AS last FROM audit_sealing',
     );
     expect(mark?.through).toBe(mark?.last);
+  });
+
+  it('forgets nothing of the newest transaction there is, which began to write in the middle of another', async () => {
+    const chain = randomUUID();
+    const event = { action: 'logout', outcome: 'success', organization_id: chain };
+    const wait = () => sql(`UPDATE audit_sealing SET noted_at = now() - interval '1 hour'`);
+    for (let turn = 0; turn < 3; turn += 1) {
+      await trail.seal();
+      await wait();
+    }
+    const { promise: over, done } = waiting();
+    let slow: Promise<void> | undefined;
+    await trail.database.transaction(async (db) => {
+      await db.raw('SELECT pg_current_xact_id()');
+      const { promise: written, done: hasWritten } = waiting();
+      slow = trail.database.transaction(async (other) => {
+        await other('audit_events').insert(event);
+        hasWritten();
+        await over;
+      });
+      await written;
+      await db('audit_events').insert(event);
+    });
+    for (let turn = 0; turn < 3; turn += 1) {
+      await trail.seal();
+      await wait();
+    }
+    done();
+    await slow;
+    await trail.seal();
+    expect(await sql('SELECT FROM audit_seals WHERE chain = $1', [chain])).toHaveLength(2);
   });
 
   it('goes on in batches, however many there are', async () => {
