@@ -20,6 +20,17 @@ export function startErrands(parts: HttpParts) {
       onFault: (error) => {
         log.warn({ error: describeError(error) }, 'audit events are written but cannot be sealed now');
       },
+      onBeginning: () => {
+        log.warn(
+          'audit events are sealed from now on; nothing vouches for what was there already: expected once, after an upgrade',
+        );
+      },
+      onHeldUp: (since) => {
+        log.warn(
+          { since },
+          'a transaction that does not end makes sealing audit events costly; see pg_stat_activity and pg_prepared_xacts',
+        );
+      },
     }),
     domains: startDomainWatch(parts),
     expiry: startExpiryWatch(parts),

@@ -33,6 +33,7 @@ export type AuditAction =
   | 'signing_key.revoked'
   | 'secrets.reencrypted'
   | 'audit.resealed'
+  | 'audit.sealing_begun'
   | 'host.added'
   | 'host.removed'
   | 'host.signed_in'

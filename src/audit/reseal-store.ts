@@ -19,6 +19,12 @@ interface EndRow {
 /** @returns how many ends were sealed anew, that of the trail as a whole included */
 export async function resealEnds(database: Database, secrets: SecretBox, actor: string): Promise<number> {
   return database.transaction(async (db) => {
+    // Somebody may have taken the row away, or put its mark where nothing is sealed; from 0 on everything is looked at once.
+    await db('audit_sealing').insert({ id: true }).onConflict('id').ignore();
+    await db.raw(
+      `UPDATE audit_sealing SET through = 0, next_through = 0, next_horizon = NULL
+       WHERE greatest(through, next_through) > coalesce((SELECT max(event_id) FROM audit_seals), 0)`,
+    );
     // Nobody else seals meanwhile.
     const row = await db('audit_sealing').forUpdate().first<{ readonly sealed: string | null }>('sealed');
     const { end } = await walkTrail(trailSnapshot(db), () => undefined);

@@ -5,7 +5,7 @@
 import type { Database } from '../database/database.ts';
 import { lookRecurringly } from '../recurring-look.ts';
 import type { SecretBox } from '../secret-box.ts';
-import { isSealingDue, sealBatch } from './seal-store.ts';
+import { lookForUnsealed, sealBatch, type SealedBatch } from './seal-store.ts';
 
 const LOOK_EVERY_MS = 500;
 const BATCH = 500;
@@ -22,13 +22,28 @@ export interface SealingParts {
   readonly secrets: SecretBox;
   /** Hears once of a time in which nothing can be sealed. */
   readonly onFault: (error: unknown) => void;
+  /** Hears that sealing began from nothing though there were events: what they were before nothing shows. */
+  readonly onBeginning: () => void;
+  /** Hears once of a transaction that has kept the mark from moving for more than an hour. */
+  readonly onHeldUp: (since: Date) => void;
 }
 
-export function sealEvents({ database, secrets, onFault }: SealingParts): Sealing {
+type SealNext = (after: string | undefined) => Promise<SealedBatch | undefined>;
+
+export function sealEvents({ database, secrets, onFault, onBeginning, onHeldUp }: SealingParts): Sealing {
   let isClosing = false;
+  let heldUpSince: Date | undefined;
+  const sealNext: SealNext = async (after) => {
+    const sealed = await sealBatch(database, secrets, { after, most: BATCH });
+    if (sealed?.isBeginning === true) onBeginning();
+    return sealed;
+  };
   const look = async () => {
-    if (!(await isSealingDue(database))) return;
-    while (!isClosing && (await sealSome(database, secrets, () => isClosing)) === 'more') {
+    const found = await lookForUnsealed(database);
+    if (found.heldUpSince !== undefined && heldUpSince === undefined) onHeldUp(found.heldUpSince);
+    heldUpSince = found.heldUpSince;
+    if (!found.isDue) return;
+    while (!isClosing && (await sealSome(sealNext, () => isClosing)) === 'more') {
       // Other work of this process has its turn at each query.
     }
   };
@@ -38,19 +53,16 @@ export function sealEvents({ database, secrets, onFault }: SealingParts): Sealin
       isClosing = true;
       await looking.stop();
       // What cannot be sealed now is sealed after the next start.
-      await sealBatch(database, secrets, { after: undefined, most: BATCH }).catch(() => undefined);
+      await sealNext(undefined).catch(() => undefined);
     },
   };
 }
 
-async function sealSome(
-  database: Database,
-  secrets: SecretBox,
-  isClosing: () => boolean,
-): Promise<'more' | 'done'> {
+async function sealSome(sealNext: SealNext, isClosing: () => boolean): Promise<'more' | 'done'> {
   let after: string | undefined;
   for (let turn = 0; turn < MOST_BATCHES && !isClosing(); turn += 1) {
-    const sealed = await sealBatch(database, secrets, { after, most: BATCH });
+    const sealed = await sealNext(after);
+    if (sealed?.isBeginning === true) return 'more';
     if (sealed === undefined || sealed.count < BATCH) return 'done';
     after = sealed.lastId;
   }

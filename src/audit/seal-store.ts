@@ -18,7 +18,11 @@ import {
   type ChainedEvent,
   type ChainEnd,
 } from './audit-chain.ts';
+import type { AuditAction } from './audit-event.ts';
 import { CHAINED_COLUMNS, chainedEvent, type ChainedEventRow } from './chained-event-store.ts';
+
+/** Of the first seal of all, where there were events before it. */
+export const SEALING_BEGUN = 'audit.sealing_begun' satisfies AuditAction;
 
 /** What nobody has sealed, after an id up to which everything is. */
 const UNSEALED = `
@@ -30,29 +34,56 @@ const UNSEALED = `
 const HORIZON_PASSED = `
   next_horizon <= pg_snapshot_xmin(pg_current_snapshot()) AND noted_at < now() - interval '10 seconds'`;
 
-/** One look without a lock and without a write, as mostly nothing is to be done. */
-export async function isSealingDue(database: Database): Promise<boolean> {
+export interface SealingLook {
+  readonly isDue: boolean;
+  /** Since when a transaction that does not end keeps the mark from moving, where that is longer than an hour: looking costs more and more. */
+  readonly heldUpSince: Date | undefined;
+}
+
+interface LookRow {
+  readonly due: boolean | null;
+  readonly held_up_since: Date | null;
+  readonly is_ours: boolean;
+}
+
+/**
+ * One look without a lock and without a write, as mostly nothing is to be done.
+ * @throws GatewayError `internal_error` if the mark was taken away, or put where nothing is sealed: nothing would ever be due
+ */
+export async function lookForUnsealed(database: Database): Promise<SealingLook> {
   const { rows } = await database.run((db) =>
     db
-      .raw<{ rows: { due: boolean | null }[] }>(
-        `SELECT (${HORIZON_PASSED} AND next_through > through)
-             OR EXISTS (SELECT ${UNSEALED.replaceAll('CAST(:after AS bigint)', 'w.through')}) AS due
+      .raw<{ rows: LookRow[] }>(
+        // CASE, as the mark must move also where it takes too long to find out whether anything else is to be done.
+        `SELECT CASE WHEN ${HORIZON_PASSED} AND next_through > through THEN true
+                ELSE EXISTS (SELECT ${UNSEALED.replaceAll('CAST(:after AS bigint)', 'w.through')}) END AS due,
+                CASE WHEN next_through > through AND noted_at < now() - interval '1 hour'
+                          AND next_horizon > pg_snapshot_xmin(pg_current_snapshot()) THEN noted_at END AS held_up_since,
+                through <= coalesce((SELECT max(event_id) FROM audit_seals), 0) AS is_ours
          FROM audit_sealing w`,
       )
-      .options({ name: 'is-sealing-due' }),
+      .options({ name: 'look-for-unsealed' }),
   );
-  return rows[0]?.due ?? false;
+  const [row] = rows;
+  if (row?.is_ours !== true) {
+    throw new GatewayError('internal_error', {
+      reason: 'audit_sealing is not as a server left it; see: gatehouse audit verify, gatehouse audit reseal',
+    });
+  }
+  return { isDue: row.due ?? false, heldUpSince: row.held_up_since ?? undefined };
 }
 
 const MOST_OVERDUE = 1_000;
+const NEWEST = 10_000;
 
-/** How many events are older than a minute and not sealed; at most a thousand. */
+/** How many of the newest events are older than a minute and not sealed, whatever `audit_sealing` says; at most a thousand. */
 export async function countOverdue(database: Database): Promise<number> {
   const { rows } = await database.run((db) =>
     db.raw<{ rows: { count: string }[] }>(
       `SELECT count(*) AS count FROM (
-         SELECT ${UNSEALED.replaceAll('CAST(:after AS bigint)', '(SELECT through FROM audit_sealing)')}
-           AND e.at < now() - interval '1 minute' LIMIT ${MOST_OVERDUE}
+         SELECT FROM (SELECT id, at FROM audit_events ORDER BY id DESC LIMIT ${NEWEST}) AS e
+         WHERE e.at < now() - interval '1 minute' AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.event_id = e.id)
+         LIMIT ${MOST_OVERDUE}
        ) AS overdue`,
     ),
   );
@@ -63,7 +94,12 @@ export interface SealedBatch {
   /** Id of the last event. */
   readonly lastId: string;
   readonly count: number;
+  /** Whether sealing began with it, from nothing, though there were events already. */
+  readonly isBeginning: boolean;
 }
+
+/** Longer than other statements may take: behind a transaction that was open for days there may be millions of events. */
+const LOOK_TIMEOUT_MS = 60_000;
 
 interface SealingRow {
   readonly sealed: string | null;
@@ -86,12 +122,19 @@ export async function sealBatch(
 ): Promise<SealedBatch | undefined> {
   return database.transaction(async (db) => {
     const { rows } = await db.raw<{ rows: SealingRow[] }>(
-      `SELECT sealed, through, next_through, ${HORIZON_PASSED} AS passed, EXISTS (SELECT FROM audit_seals) AS has_seals
+      `SELECT sealed, through, next_through, ${HORIZON_PASSED} AS passed, EXISTS (SELECT FROM audit_seals) AS has_seals,
+         set_config('statement_timeout', '${LOOK_TIMEOUT_MS}', true)
        FROM audit_sealing FOR UPDATE SKIP LOCKED`,
     );
     const [row] = rows;
     if (row === undefined) return undefined;
     const trail = openTrail(secrets, row);
+    const beginning = trail.position === 0 ? await writeBeginning(db) : undefined;
+    if (beginning !== undefined) {
+      const end = await appendSeals(db, secrets, trail, [beginning]);
+      await moveMark(db, sealEnd(secrets, TRAIL, end), false);
+      return { lastId: row.through, count: 1, isBeginning: true };
+    }
     const events = await unsealedEvents(db, batch.after ?? row.through, batch.most);
     const end = await appendSeals(db, secrets, trail, events);
     const lastId = events.at(-1)?.id ?? batch.after ?? row.through;
@@ -99,7 +142,7 @@ export async function sealBatch(
     // Only who has looked at everything from the old mark on may move it.
     const moves = batch.after === undefined && isPast && (row.passed ?? row.next_through === row.through);
     await moveMark(db, events.length === 0 ? row.sealed : sealEnd(secrets, TRAIL, end), moves);
-    return { lastId, count: events.length };
+    return { lastId, count: events.length, isBeginning: false };
   });
 }
 
@@ -112,11 +155,33 @@ function openTrail(secrets: SecretBox, { sealed, has_seals: hasSeals }: SealingR
   });
 }
 
-async function unsealedEvents(db: Knex, after: string, most: number): Promise<readonly ChainedEvent[]> {
-  const { rows } = await db.raw<{ rows: ChainedEventRow[] }>(
-    `SELECT ${CHAINED_COLUMNS} ${UNSEALED} ORDER BY e.id LIMIT :most`,
-    { after, most },
+/**
+ * What is found when sealing begins from nothing may have been written by anybody, and is sealed all the same: after an upgrade as after
+ * somebody emptied the tables. So the first seal of all is of an event that says since when there are any.
+ * @returns undefined where there is nothing older than a minute, as in a new database
+ */
+async function writeBeginning(db: Knex): Promise<ChainedEvent | undefined> {
+  const { rows } = await db.raw<{ rows: { last: string | null }[] }>(
+    `SELECT max(id) AS last FROM audit_events
+     WHERE EXISTS (SELECT FROM audit_events WHERE at < now() - interval '1 minute')
+        OR EXISTS (SELECT FROM audit_heads)`,
   );
+  const last = rows[0]?.last ?? null;
+  if (last === null) return undefined;
+  const { rows: written } = await db.raw<{ rows: ChainedEventRow[] }>(
+    `INSERT INTO audit_events AS e (action, outcome, reason) VALUES (:action, 'success', :reason) RETURNING ${CHAINED_COLUMNS}`,
+    { action: SEALING_BEGUN, reason: `events up to ${last} were there already` },
+  );
+  return written.map(chainedEvent)[0];
+}
+
+async function unsealedEvents(db: Knex, after: string, most: number): Promise<readonly ChainedEvent[]> {
+  const { rows } = await db
+    .raw<{ rows: ChainedEventRow[] }>(`SELECT ${CHAINED_COLUMNS} ${UNSEALED} ORDER BY e.id LIMIT :most`, {
+      after,
+      most,
+    })
+    .options({ query_timeout: LOOK_TIMEOUT_MS + 500 });
   return rows.flatMap((row) => chainedEvent(row) ?? []);
 }
 
@@ -215,19 +280,21 @@ async function writeHeads(
 ): Promise<void> {
   if (heads.length === 0) return;
   await db('audit_heads')
-    .insert([...heads])
+    // In the order in which everybody locks them.
+    .insert(heads.toSorted((one, other) => (one.chain < other.chain ? -1 : 1)))
     .onConflict('chain')
     .merge();
 }
 
+/** The horizon is our own number: a snapshot's end may be below that of a transaction under way, where nothing has ended since. */
 async function moveMark(db: Knex, sealed: string | null, moves: boolean): Promise<void> {
   await db.raw(
     moves
       ? `UPDATE audit_sealing SET sealed = :sealed, through = next_through, noted_at = now(),
            next_through = greatest(next_through, (SELECT max(event_id) FROM audit_seals)),
-           next_horizon = pg_snapshot_xmax(pg_current_snapshot())`
+           next_horizon = pg_current_xact_id()`
       : // A database that was restored elsewhere counts its transactions anew.
-        `UPDATE audit_sealing SET sealed = :sealed, next_horizon = least(next_horizon, pg_snapshot_xmax(pg_current_snapshot()))`,
+        `UPDATE audit_sealing SET sealed = :sealed, next_horizon = least(next_horizon, pg_current_xact_id())`,
     { sealed },
   );
 }

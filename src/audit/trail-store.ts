@@ -48,7 +48,9 @@ export interface TrailSnapshot {
   trailHead(): Promise<string | null>;
   /** All seals in the order in which they were made. */
   trailPages(): AsyncIterable<readonly NumberedDigest[]>;
-  /** Events older than a minute that have no place in a chain, and how many were looked at. */
+  /** The first seal of all. */
+  firstSeal(): Promise<StoredSeal | undefined>;
+  /** Events that have no place in a chain though they are older than a minute or a server went past them, and how many were looked at. */
   unsealedPages(chain: string | undefined): AsyncIterable<UnsealedPage>;
   /** The digests at these places; undefined where there is none. */
   digestsAt(places: readonly Place[]): Promise<readonly (Buffer | undefined)[]>;
@@ -61,6 +63,7 @@ export function trailSnapshot(db: Knex): TrailSnapshot {
     heads: (from, to) => chainHeads(db, from, to),
     trailHead: () => trailHead(db),
     trailPages: () => trailPages(db),
+    firstSeal: () => firstSeal(db),
     unsealedPages: (chain) => unsealedPages(db, chain),
     digestsAt: (places) => digestsAt(db, places),
   };
@@ -132,6 +135,11 @@ async function* trailPages(db: Knex): AsyncGenerator<readonly NumberedDigest[]> 
   }
 }
 
+async function firstSeal(db: Knex): Promise<StoredSeal | undefined> {
+  const { rows } = await db.raw<{ rows: SealRow[] }>(`${SEALS} ORDER BY s.number LIMIT 1`);
+  return rows.map(sealFromRow)[0];
+}
+
 interface UnsealedPage {
   readonly seen: number;
   readonly unsealed: readonly { readonly eventId: string; readonly chain: string }[];
@@ -145,19 +153,25 @@ interface UnsealedRow {
 }
 
 async function* unsealedPages(db: Knex, chain: string | undefined): AsyncGenerator<UnsealedPage> {
-  let after: string | null = '0';
+  // Whoever writes to the database chooses ids, below 1 as well.
+  let after: string | null = null;
   for (;;) {
     const { rows }: { readonly rows: readonly UnsealedRow[] } = await db.raw<{ rows: UnsealedRow[] }>(
       `WITH page AS MATERIALIZED (
          SELECT id, at, coalesce(organization_id, CAST(:none AS uuid)) AS chain FROM audit_events
-         WHERE id > CAST(:after AS bigint) ${chainCondition(chain)} ORDER BY id LIMIT ${LONG_PAGE}
+         WHERE ${after === null ? 'true' : 'id > CAST(:after AS bigint)'} ${chainCondition(chain)} ORDER BY id LIMIT ${LONG_PAGE}
        )
        SELECT whole.last, whole.seen, unsealed.id, unsealed.chain
        FROM (SELECT max(id) AS last, count(*) AS seen FROM page) AS whole
-       LEFT JOIN (SELECT id, chain FROM page WHERE at < now() - interval '1 minute'
+       LEFT JOIN (SELECT id, chain FROM page
+                  WHERE (at < now() - interval '1 minute' OR id <= (SELECT through FROM audit_sealing))
                     AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.event_id = page.id)) AS unsealed ON true
        ORDER BY unsealed.id`,
-      { after, none: CHAIN_OF_NONE, ...(chain === undefined ? {} : { chain }) },
+      {
+        none: CHAIN_OF_NONE,
+        ...(after === null ? {} : { after }),
+        ...(chain === undefined ? {} : { chain }),
+      },
     );
     const seen = Number(rows[0]?.seen ?? 0);
     yield { seen, unsealed: rows.flatMap(({ id, chain }) => (id === null ? [] : [{ eventId: id, chain }])) };
@@ -190,6 +204,20 @@ async function digestsAt(db: Knex, places: readonly Place[]): Promise<readonly (
 async function countSeals(db: Knex): Promise<number> {
   const [row] = await db('audit_seals').max<{ readonly last: string | null }[]>('number as last');
   return Number(row?.last ?? 0);
+}
+
+/** Whether there is, or was, anything that this is the chain of. */
+export async function isKnownChain(database: Database, chain: string): Promise<boolean> {
+  if (chain === CHAIN_OF_NONE) return true;
+  const { rows } = await database.run((db) =>
+    db.raw<{ rows: { known: boolean }[] }>(
+      `SELECT EXISTS (SELECT FROM audit_seals WHERE chain = :chain) OR EXISTS (SELECT FROM audit_heads WHERE chain = :chain)
+           OR EXISTS (SELECT FROM organizations WHERE id = :chain)
+           OR EXISTS (SELECT FROM audit_events WHERE organization_id = :chain) AS known`,
+      { chain },
+    ),
+  );
+  return rows[0]?.known ?? false;
 }
 
 /** Which seals an export has. */

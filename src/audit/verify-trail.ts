@@ -13,6 +13,7 @@ import {
   trailDigest,
   type ChainEnd,
 } from './audit-chain.ts';
+import { SEALING_BEGUN } from './seal-store.ts';
 import type { Place, StoredSeal, TrailSnapshot } from './trail-store.ts';
 
 export type TrailProblem =
@@ -22,6 +23,7 @@ export type TrailProblem =
   | 'end_differs'
   | 'end_missing'
   | 'end_unopened'
+  | 'end_outdated'
   | 'not_sealed'
   | 'not_as_exported';
 
@@ -42,8 +44,20 @@ export interface ExportedPlace extends Place {
 export interface VerifiedTrail {
   readonly events: number;
   readonly chains: number;
+  /** Undefined: nothing is sealed. */
+  readonly beginning: Beginning | undefined;
+  /** Places of the earlier export that were compared. */
+  readonly compared: number;
   /** By chain; at most MOST_FAULTS of them. */
   readonly faults: ReadonlyMap<string, TrailFault>;
+}
+
+/** Since when events are sealed. */
+export interface Beginning {
+  /** RFC 3339. */
+  readonly since: string;
+  /** Whether there were events already, which are sealed as they were found. */
+  readonly hadEvents: boolean;
 }
 
 export interface TrailVerification {
@@ -68,24 +82,38 @@ export async function verifyTrail(
     if (!faults.has(fault.chain) && faults.size < MOST_FAULTS) faults.set(fault.chain, fault);
   };
   const counts = await verifyChains(trail, verification, note);
-  if (only === undefined) await verifyWhole(trail, verification, note);
+  // Also for one chain: all of it, or its end with the encrypted one that it had, can be put back without any other.
+  await verifyWhole(trail, verification, note);
+  const beginning = await readBeginning(trail, note);
   for await (const { seen, unsealed } of trail.unsealedPages(only)) {
     onProgress(seen);
     for (const { chain, eventId } of unsealed)
       note({ chain, problem: 'not_sealed', position: undefined, eventId });
   }
+  let compared = 0;
   for await (const places of against ?? []) {
     const wanted = places.filter(({ chain }) => only === undefined || chain === only);
+    compared += wanted.length;
     const digests = await trail.digestsAt(wanted);
     for (const [index, { chain, position, digest, eventId }] of wanted.entries()) {
       if (digests[index]?.equals(digest) !== true)
         note({ chain, problem: 'not_as_exported', position, eventId });
     }
   }
-  return { ...counts, faults };
+  return { ...counts, beginning, compared, faults };
 }
 
 type Note = (fault: TrailFault) => void;
+
+async function readBeginning(trail: TrailSnapshot, note: Note): Promise<Beginning | undefined> {
+  const seal = await trail.firstSeal();
+  if (seal === undefined) return undefined;
+  const { fault } = takeSeal(startOf(seal.chain), seal);
+  if (fault !== undefined) note(fault);
+  const { at, action } = seal.event ?? {};
+  if (fault !== undefined || at === undefined) return undefined;
+  return { since: at, hadEvents: action === SEALING_BEGUN };
+}
 
 async function verifyChains(
   trail: TrailSnapshot,
@@ -96,11 +124,11 @@ async function verifyChains(
   let chains = 0;
   let walk: ChainWalk | undefined;
   let heads = new Map<string, string>();
-  const finish = (walked: ChainWalk) => {
+  const finish = async (walked: ChainWalk) => {
     chains += 1;
     const sealed = heads.get(walked.chain);
     heads.delete(walked.chain);
-    const fault = walked.fault ?? endFault(secrets, walked.chain, { sealed, end: walked.end });
+    const fault = walked.fault ?? (await chainEndFault(trail, secrets, { ...walked, sealed }));
     if (fault !== undefined) note(fault);
   };
   for await (const page of trail.chainPages(only)) {
@@ -108,7 +136,7 @@ async function verifyChains(
     const last = page.at(-1)?.chain;
     heads = new Map(await trail.heads(walk?.chain ?? only ?? CHAIN_OF_NONE, last));
     for (const seal of page) {
-      if (walk !== undefined && walk.chain !== seal.chain) finish(walk);
+      if (walk !== undefined && walk.chain !== seal.chain) await finish(walk);
       walk = takeSeal(walk?.chain === seal.chain ? walk : startOf(seal.chain), seal);
     }
     noteLost(
@@ -119,7 +147,7 @@ async function verifyChains(
     onProgress(page.length);
   }
   heads = new Map(await trail.heads(walk?.chain ?? only ?? CHAIN_OF_NONE, only));
-  if (walk !== undefined) finish(walk);
+  if (walk !== undefined) await finish(walk);
   noteLost([...heads.keys()], note);
   return { events, chains };
 }
@@ -149,6 +177,20 @@ function takeSeal(walk: ChainWalk, { chain, position, digest, eventId, event }: 
   if (event === undefined) return faulty('event_missing', position);
   if (!chainDigest(walk.end.digest, event).equals(digest)) return faulty('event_changed', position);
   return { ...walk, end: { position, digest } };
+}
+
+/** An end that the chain had once is told from one that it never had. */
+async function chainEndFault(
+  trail: TrailSnapshot,
+  secrets: SecretBox,
+  { chain, sealed, end }: ChainWalk & { readonly sealed: string | undefined },
+): Promise<TrailFault | undefined> {
+  const fault = endFault(secrets, chain, { sealed, end });
+  const said = sealed === undefined ? undefined : openEnd(secrets, chain, sealed);
+  if (fault === undefined || said === undefined || said.position >= end.position) return fault;
+  const [digest] = await trail.digestsAt([{ chain, position: said.position }]);
+  if (digest?.equals(said.digest) !== true) return fault;
+  return { ...fault, problem: 'end_outdated', position: said.position };
 }
 
 function endFault(

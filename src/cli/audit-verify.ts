@@ -5,9 +5,10 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { CHAIN_OF_NONE, TRAIL } from '../audit/audit-chain.ts';
 import { resealEnds } from '../audit/reseal-store.ts';
-import { withTrailSnapshot } from '../audit/trail-store.ts';
+import { isKnownChain, withTrailSnapshot } from '../audit/trail-store.ts';
 import {
   verifyTrail,
+  type Beginning,
   type ExportedPlace,
   type TrailFault,
   type TrailProblem,
@@ -41,15 +42,16 @@ export function verifyCommand(audit: Command, terminal: Terminal): void {
     .option('--organization <slug>', 'the chain of one organization; the id of one that was removed')
     .option('--against <file>', 'an earlier export: is all of it still there? - for standard input')
     .option('--json', 'print JSON')
-    .description('recompute the chains of the audit trail; exit 1 if an event was changed, removed or put in')
+    .description(
+      'recompute the chains of the audit trail; exit 1 if an event was changed, removed or put in before others',
+    )
     .action((options: VerifyOptions) =>
       withDatabase(terminal, options, async (context) => {
         const chain = await chainNamed(context, options.organization);
         const against = options.against === undefined ? undefined : exportedPlaces(terminal, options.against);
         const verified = await withTrailSnapshot(context.database, async (trail) => {
           // Chains, the chain of all seals, and events without a seal.
-          const passes = chain === undefined ? 3 : 2;
-          const bar = progressBar(terminal, PROGRESS, passes * (await trail.count()));
+          const bar = progressBar(terminal, PROGRESS, 3 * (await trail.count()));
           try {
             const secrets = openSecretBox(context.config);
             const onProgress = (rows: number) => bar?.increment(rows);
@@ -58,6 +60,8 @@ export function verifyCommand(audit: Command, terminal: Terminal): void {
             bar?.stop();
           }
         });
+        if (against !== undefined && verified.compared === 0 && verified.faults.size === 0)
+          throw new Refusal('The export has no line to compare. Was it written? See: gatehouse audit export');
         await report(context, verified);
       }),
     );
@@ -71,7 +75,10 @@ export async function chainNamed(
   organization: string | undefined,
 ): Promise<string | undefined> {
   if (organization === undefined) return undefined;
-  if (isId(organization)) return organization;
+  if (isId(organization)) {
+    if (await isKnownChain(database, organization)) return organization;
+    throw new Refusal(`Nothing is known of an organization ${organization}. See: gatehouse org list`);
+  }
   return (await requireOrganization(database, organization)).id;
 }
 
@@ -115,17 +122,30 @@ const WHAT: Readonly<Record<TrailProblem, string>> = {
   end_differs: 'the chain ends here, and was sealed with another end',
   end_missing: 'the chain ends here, and what was sealed of its end is gone',
   end_unopened: 'no key of SECRET_KEY opens what was sealed of its end',
-  not_sealed: 'is older than a minute and has no place in the chain',
+  end_outdated: 'the chain goes on after this, and its end was not sealed any more',
+  not_sealed: 'has no place in the chain, and should have',
   not_as_exported: 'is not as the export has it',
 };
 
 const NEXT_STEP: Readonly<Partial<Record<TrailProblem, string>>> = {
-  not_sealed: 'start a server, which seals within a second; its log says what keeps it from that',
-  end_unopened: 'put the key back into SECRET_KEY; if it is lost: gatehouse audit reseal',
+  not_sealed:
+    'start a server, which seals within a second, and read its log; if it stays, find out who could write to the database',
+  end_unopened: 'put the key back into SECRET_KEY, then verify again; if it is lost: gatehouse audit reseal',
+  end_outdated:
+    'if a server lacked a key of SECRET_KEY for a while: gatehouse audit reseal; if not, find out who could write to the database',
 };
 const LOOK_INTO_IT = 'find out who could write to the database; a back-up or an export has what was there';
 
-async function report(context: CommandContext, { events, chains, faults }: VerifiedTrail): Promise<void> {
+function since(beginning: Beginning | undefined): string {
+  if (beginning === undefined) return 'Nothing is sealed yet.';
+  const whatWasThere = beginning.hadEvents
+    ? 'Events that were there already are sealed as they were found: whether they were changed before, only an earlier export shows.'
+    : 'Nothing was sealed before.';
+  return `Sealed since ${beginning.since}; a chain that began later, since its first event. ${whatWasThere}`;
+}
+
+async function report(context: CommandContext, verified: VerifiedTrail): Promise<void> {
+  const { events, chains, beginning, compared, faults } = verified;
   const documents = [];
   for (const fault of faults.values()) documents.push(await faultDocument(context, fault));
   const rows = documents.map((fault) => [
@@ -136,11 +156,16 @@ async function report(context: CommandContext, { events, chains, faults }: Verif
     fault.next_step,
   ]);
   const headings = ['CHAIN', 'POSITION', 'EVENT', 'WHAT IS WRONG FIRST', 'WHAT TO DO'];
-  const whenGood = `All is as it was sealed: ${events} events in ${chains} chains.`;
+  const asExported = compared === 0 ? '' : ` Lines of the export that were compared: ${compared}.`;
+  const whenGood = `All is as it was sealed: ${events} events in ${chains} chains.${asExported}`;
   print(
     context,
-    { ok: faults.size === 0, events, chains, faults: documents },
-    table(headings, rows, whenGood),
+    {
+      ...{ ok: faults.size === 0, events, chains, compared, faults: documents },
+      sealed_since: beginning?.since ?? null,
+      had_events_before: beginning?.hadEvents ?? null,
+    },
+    `${table(headings, rows, whenGood)}\n${since(beginning)}`,
   );
   if (faults.size > 0)
     throw new Refusal(

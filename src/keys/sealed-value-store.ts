@@ -68,7 +68,8 @@ export interface Replacement extends SealedValues {
 }
 
 /**
- * Writes each row's next values, where the row still has the values that it was read with.
+ * Writes each row's next values, where the row still has the values that it was read with. Who holds a row is not waited for: many rows at a
+ * time, in another order than others lock them, would be a deadlock now and then.
  * @returns the rows that were written
  */
 export async function replaceSealed(
@@ -92,9 +93,12 @@ async function replaceTexts(
 ): Promise<readonly Replacement[]> {
   const { rows } = await database.run((db) =>
     db.raw<{ rows: { place: string }[] }>(
-      `UPDATE :table: AS t SET :column: = n.next
+      `WITH free AS MATERIALIZED (
+         SELECT :key: AS key FROM :table: WHERE :key: = ANY(CAST(:keys AS ${type}[])) FOR NO KEY UPDATE SKIP LOCKED
+       )
+       UPDATE :table: AS t SET :column: = n.next
        FROM unnest(CAST(:keys AS ${type}[]), CAST(:previous AS text[]), CAST(:next AS text[])) WITH ORDINALITY AS n (key, previous, next, place)
-       WHERE t.:key: = n.key AND t.:column: = n.previous AND ${writable ?? 'true'}
+       WHERE t.:key: = n.key AND n.key IN (SELECT key FROM free) AND t.:column: = n.previous AND ${writable ?? 'true'}
        RETURNING n.place`,
       {
         ...{ table, column, key },

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { Writable } from 'node:stream';
 import { sealEvents } from '../../src/audit/seal-events.ts';
 import { until } from '../database/embedded-members.ts';
-import { recompute, Trail } from './trail.ts';
+import { recompute, Trail, UNHEARD } from './trail.ts';
 
 const NONE = '00000000-0000-0000-0000-000000000000';
 
@@ -35,6 +35,12 @@ describe('the database', () => {
   });
 });
 
+function waiting(): { readonly promise: Promise<unknown>; readonly done: () => void } {
+  let resolved: ((value: unknown) => void) | undefined;
+  const promise = new Promise((resolve) => (resolved = resolve));
+  return { promise, done: () => resolved?.(undefined) };
+}
+
 describe('sealing', () => {
   it('gives each event a place in the chain of its organization, in the order of the ids', async () => {
     const [one, other] = [randomUUID(), randomUUID()];
@@ -59,7 +65,7 @@ describe('sealing', () => {
     const faults: unknown[] = [];
     const onFault = (error: unknown) => faults.push(error);
     const nodes = [1, 2, 3].map(() =>
-      sealEvents({ database: trail.database, secrets: trail.secrets, onFault }),
+      sealEvents({ ...UNHEARD, database: trail.database, secrets: trail.secrets, onFault }),
     );
     const chain = randomUUID();
     for (let round = 0; round < 5; round += 1) await trail.add(300, chain);
@@ -104,11 +110,42 @@ describe('sealing', () => {
     expect(mark?.through).toBe(mark?.last);
   });
 
+  it('forgets nothing of the newest transaction there is, which began to write in the middle of another', async () => {
+    const chain = randomUUID();
+    const event = { action: 'logout', outcome: 'success', organization_id: chain };
+    const wait = () => sql(`UPDATE audit_sealing SET noted_at = now() - interval '1 hour'`);
+    for (let turn = 0; turn < 3; turn += 1) {
+      await trail.seal();
+      await wait();
+    }
+    const { promise: over, done } = waiting();
+    let slow: Promise<void> | undefined;
+    await trail.database.transaction(async (db) => {
+      await db.raw('SELECT pg_current_xact_id()');
+      const { promise: written, done: hasWritten } = waiting();
+      slow = trail.database.transaction(async (other) => {
+        await other('audit_events').insert(event);
+        hasWritten();
+        await over;
+      });
+      await written;
+      await db('audit_events').insert(event);
+    });
+    for (let turn = 0; turn < 3; turn += 1) {
+      await trail.seal();
+      await wait();
+    }
+    done();
+    await slow;
+    await trail.seal();
+    expect(await sql('SELECT FROM audit_seals WHERE chain = $1', [chain])).toHaveLength(2);
+  });
+
   it('goes on in batches, however many there are', async () => {
     const chain = randomUUID();
     await trail.add(95, chain);
     await trail.seal(10);
-    expect(await trail.verify('--organization', chain)).toEqual({
+    expect(await trail.verify('--organization', chain)).toMatchObject({
       ok: true,
       events: 95,
       chains: 1,
@@ -192,6 +229,9 @@ describe('audit export', () => {
       ['audit', 'export', '--since', '999999999'],
       /^There is no sealed event 999999999/,
     );
+    const unknown = /^Nothing is known of an organization/;
+    await trail.cli.refused(['audit', 'export', '--organization', randomUUID()], unknown);
+    await trail.cli.refused(['audit', 'verify', '--organization', randomUUID()], unknown);
     await trail.cli.misused(['audit', 'export', '--since', 'yesterday'], /a date is expected/);
   });
 });

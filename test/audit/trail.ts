@@ -17,6 +17,9 @@ export interface Line {
   readonly [member: string]: unknown;
 }
 
+/** For sealing as a server does it, where nobody listens. */
+export const UNHEARD = { onBeginning: () => undefined, onHeldUp: () => undefined };
+
 interface Fault {
   readonly chain: string;
   readonly organization: string | null;
@@ -29,6 +32,9 @@ export interface Verdict {
   readonly ok: boolean;
   readonly events: number;
   readonly chains: number;
+  readonly compared: number;
+  readonly sealed_since: string | null;
+  readonly had_events_before: boolean | null;
   readonly faults: readonly Fault[];
 }
 

@@ -1,11 +1,11 @@
 /** `audit verify`: what it finds of somebody who has the database and gets around the triggers, and what only an export shows. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { chainDigest } from '../../src/audit/audit-chain.ts';
+import { chainDigest, openEnd, sealEnd } from '../../src/audit/audit-chain.ts';
 import { sealEvents } from '../../src/audit/seal-events.ts';
 import { SecretBox } from '../../src/secret-box.ts';
 import { until } from '../database/embedded-members.ts';
-import { Trail } from './trail.ts';
+import { Trail, UNHEARD } from './trail.ts';
 
 const NONE = '00000000-0000-0000-0000-000000000000';
 
@@ -31,13 +31,18 @@ describe('audit verify', () => {
     ids = (await sql('SELECT event_id FROM audit_seals WHERE chain = $1 ORDER BY position', [chain])).map(
       (row) => String(row['event_id']),
     );
-    expect(await trail.verify()).toEqual({ ok: true, events: 9, chains: 3, faults: [] });
+    expect(await trail.verify()).toMatchObject({
+      ...{ ok: true, events: 9, chains: 3, faults: [] },
+      had_events_before: false,
+    });
   });
 
   it('says that all is well, to people as well', async () => {
     expect(await trail.cli.run(['audit', 'verify'])).toEqual({
       status: 0,
-      stdout: 'All is as it was sealed: 9 events in 3 chains.\n',
+      stdout: expect.stringMatching(
+        /^All is as it was sealed: 9 events in 3 chains\.\nSealed since 2[^\n]*Z; [^\n]* Nothing was sealed before\.\n$/,
+      ),
       stderr: '',
     });
   });
@@ -113,10 +118,10 @@ describe('audit verify', () => {
       `DELETE FROM audit_seals WHERE chain = '${chain}' AND position > 5`,
       `UPDATE audit_heads SET sealed = '${String(head?.sealed)}' WHERE chain = '${chain}'`,
     );
-    expect(await trail.verify('--organization', chain)).toMatchObject({ ok: true, events: 5 });
-    expect((await trail.verify()).faults.map((fault) => [fault.chain, fault.problem])).toEqual([
-      ['trail', 'end_differs'],
-    ]);
+    for (const options of [[], ['--organization', chain]]) {
+      const { faults } = await trail.verify(...options);
+      expect(faults.map((fault) => [fault.chain, fault.problem])).toEqual([['trail', 'end_differs']]);
+    }
   });
 
   it('finds it still after more was sealed: nobody vouches for an end that is not theirs', async () => {
@@ -140,6 +145,47 @@ describe('audit verify', () => {
       expect.objectContaining({ chain: NONE, problem: 'not_sealed', event_id: expect.any(String) }),
     ]);
     expect(await trail.verify('--organization', chain)).toMatchObject({ ok: true });
+  });
+
+  it.each([
+    ['below 1', '-1', `now()`],
+    ['that a transaction had left free, of tomorrow', 'free', `now() + interval '1 day'`],
+  ])('finds an event that was put in with an id %s', async (_, id, at) => {
+    const [free] = await sql<{ id: string }>(
+      `SELECT nextval(pg_get_serial_sequence('audit_events', 'id')) AS id`,
+    );
+    await trail.add(1);
+    await trail.seal();
+    await sql(`UPDATE audit_sealing SET through = (SELECT max(event_id) FROM audit_seals)`);
+    const eventId = id === 'free' ? String(free?.id) : id;
+    await sql(
+      `INSERT INTO audit_events (id, at, action, outcome) OVERRIDING SYSTEM VALUE VALUES (${eventId}, ${at}, 'logout', 'success')`,
+    );
+    await trail.seal();
+    expect((await trail.verify()).faults).toEqual([
+      expect.objectContaining({ chain: NONE, problem: 'not_sealed', event_id: eventId }),
+    ]);
+  });
+
+  it('tells a chain that grew while a node lacked the key of its end from one that was set back', async () => {
+    const old = new SecretBox([Buffer.alloc(32, 13)]);
+    const [head] = await sql<{ sealed: string }>('SELECT sealed FROM audit_heads WHERE chain = $1', [chain]);
+    const end = openEnd(trail.secrets, chain, String(head?.sealed));
+    const put = (sealed: string | undefined) =>
+      sql('UPDATE audit_heads SET sealed = $2 WHERE chain = $1', [chain, sealed]);
+    await put(end && sealEnd(old, chain, end));
+    await trail.add(2, chain);
+    await trail.seal();
+    expect(await first()).toMatchObject({ chain, position: 7, problem: 'end_unopened' });
+    await put(head?.sealed);
+    expect((await trail.verify()).faults).toEqual([
+      expect.objectContaining({
+        ...{ chain, position: 5, problem: 'end_outdated' },
+        next_step: expect.stringContaining('lacked a key of SECRET_KEY'),
+      }),
+    ]);
+    expect(await trail.cli.json(['audit', 'reseal', '--yes'])).toEqual({ resealed: 1 });
+    expect(await trail.verify()).toMatchObject({ ok: true });
   });
 
   it('says which organization it is, what is wrong first and what to do, in a table for people', async () => {
@@ -166,7 +212,14 @@ describe('audit verify', () => {
       const { text, lines } = await trail.export();
       await trail.add(3, chain);
       await trail.seal();
-      expect((await against(text)).status).toBe(0);
+      const same = await against(text);
+      expect([same.status, JSON.parse(same.stdout)]).toEqual([
+        0,
+        expect.objectContaining({ compared: lines.length }),
+      ]);
+      await trail.cli.refused(['audit', 'verify', '--against', '-'], /^The export has no line/, {
+        stdin: '',
+      });
       const forged = text.replace(String(lines.at(-1)?.digest), 'ab'.repeat(32));
       const { status, stdout } = await against(forged);
       expect(status).toBe(1);
@@ -220,7 +273,12 @@ describe('X-26 a SECRET_KEY that was lost', () => {
     await trail.seal();
     const faults: unknown[] = [];
     const secrets = new SecretBox([Buffer.alloc(32, 12)]);
-    const node = sealEvents({ database: trail.database, secrets, onFault: (error) => faults.push(error) });
+    const node = sealEvents({
+      ...UNHEARD,
+      database: trail.database,
+      secrets,
+      onFault: (error) => faults.push(error),
+    });
     await trail.add(1);
     await until('told', () => faults.length > 0);
     expect(String(faults[0])).toContain('no key of SECRET_KEY opens the end of the audit trail');

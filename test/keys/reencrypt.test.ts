@@ -138,6 +138,16 @@ describe('while nodes run', () => {
     });
   });
 
+  it('waits for nobody who holds a row: that value is left alone', async () => {
+    await scene.gateway.database.transaction(async (db) => {
+      await db('audit_heads').forUpdate().select('chain');
+      const { status, shown } = await run(`${OLD},${NEW}`);
+      expect(status).toBe(0);
+      expect(shown.left).toBeGreaterThanOrEqual(1);
+    });
+    expect((await run(`${NEW},${OLD}`)).status).toBe(0);
+  });
+
   it('everything goes on: at the nodes that ran, and at one that has the new key alone', async () => {
     const fresh = await startWith(NEW);
     let { refresh_token: token } = person.tokens;
