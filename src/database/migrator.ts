@@ -5,8 +5,8 @@
  *
  * A file is one transaction, and never waits long for a table: whoever comes meanwhile would wait behind it. What would hold a
  * large table for long is a file `*.steps.sql`: its statements are run one by one outside a transaction, each again until it
- * changes no row, so that a backfill goes in batches (of a thousand rows or so: who needs one of them waits for the batch) and an index is
- * made concurrently. Killed, either is simply begun again.
+ * changes no row, so that a backfill goes in batches (of a thousand rows or so: who needs one of them waits for the batch; and without
+ * SKIP LOCKED, which would leave rows behind) and an index is made concurrently. Killed, either is simply begun again.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';

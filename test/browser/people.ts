@@ -5,7 +5,7 @@
  */
 import type { Browser, BrowserContext, BrowserContextOptions, Page, Request } from 'playwright-core';
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 /** Chromium's own line about an answer with an error status: failure pages have those on purpose. */
 const ERROR_STATUS = /^Failed to load resource: the server responded with a status of [45]\d\d/;

@@ -39,7 +39,12 @@ export async function signOut(page: Page): Promise<void> {
 
 /** Waits until the page's heading says this. */
 export async function seeHeading(page: Page, name: string | RegExp): Promise<void> {
-  await page.getByRole('heading', { level: 1, name }).waitFor();
+  try {
+    await page.getByRole('heading', { level: 1, name }).waitFor();
+  } catch (error) {
+    const shown = await page.getByRole('main').innerText();
+    throw new Error(`in its place there is: ${shown}`, { cause: error });
+  }
 }
 
 /** The address of the person whom this browser is signed in as, asked with the browser's cookies. */
