@@ -135,16 +135,16 @@ const CARELESS = `
     const chunks = [];
     request.on('data', (chunk) => chunks.push(chunk)).on('end', () => {
       log.info({ url: request.url, cookie: request.headers.cookie, form: Buffer.concat(chunks).toString() });
-      response.setHeader('set-cookie', 'gatehouse-session=the-secret-of-a-new-session; Path=/');
-      response.setHeader('content-type', 'application/json').end(JSON.stringify({ access_token: 'an-access-token' }));
+      response.setHeader('set-cookie', 'gatehouse-session=the-secret-of-new-session-1; Path=/');
+      response.setHeader('content-type', 'application/json').end(JSON.stringify({ access_token: 'an-access-token-1' }));
     });
   }).listen(0, '127.0.0.1', async () => {
     const origin = 'http://127.0.0.1:' + server.address().port;
-    const headers = { authorization: 'Basic ' + btoa('client:the%20secret%20of%20client%207'), cookie: 'gatehouse-login-1=a-sealed-attempt' };
-    const answer = await fetch(origin + '/x?token=a-token-in-a-query', { method: 'POST', headers, body: new URLSearchParams({ code: 'a-code-in-a-form' }) });
+    const headers = { authorization: 'Basic ' + btoa('client:the%20secret%20of%20client%207'), cookie: 'gatehouse-login-1=a-sealed-attempt-1' };
+    const answer = await fetch(origin + '/x?token=a-token-in-query-1', { method: 'POST', headers, body: new URLSearchParams({ code: 'a-code-in-form-1' }) });
     await answer.text();
-    const env = { SECRET_KEY: 'the-key-of-a-child' };
-    const child = spawn(process.execPath, ['-e', 'console.error("the-key-of-a-child"); console.log("an answer")'], { env });
+    const env = { SECRET_KEY: 'the-key-of-child-1' };
+    const child = spawn(process.execPath, ['-e', 'console.error("the-key-of-child-1"); console.log("an answer")'], { env });
     child.on('close', () => server.close());
     server.closeIdleConnections();
   });
@@ -165,19 +165,19 @@ describe('the recorder', () => {
       );
     expect(secrets.map((line) => JSON.parse(line) as unknown)).toEqual(
       expect.arrayContaining([
-        ['query parameter token', 'a-token-in-a-query'],
-        ['cookie', 'a-sealed-attempt'],
-        ['cookie', 'the-secret-of-a-new-session'],
+        ['query parameter token', 'a-token-in-query-1'],
+        ['cookie', 'a-sealed-attempt-1'],
+        ['cookie', 'the-secret-of-new-session-1'],
         ['authorization header', 'the secret of client 7'],
-        ['form field code', 'a-code-in-a-form'],
-        ['JSON member access_token', 'an-access-token'],
-        ['SECRET_KEY', 'the-key-of-a-child'],
+        ['form field code', 'a-code-in-form-1'],
+        ['JSON member access_token', 'an-access-token-1'],
+        ['SECRET_KEY', 'the-key-of-child-1'],
       ]),
     );
     const { status, stderr } = await check(folder);
     expect(status).toBe(1);
     expect(stderr).toMatch(/: (?=.*query parameter token)(?=.*cookie)(?=.*form field code).*: /);
     expect(stderr).toMatch(/: SECRET_KEY: <secret>\n/);
-    expect(stderr).not.toMatch(/a-token-in-a-query|a-sealed-attempt|a-code-in-a-form|the-key-of-a-child/);
+    expect(stderr).not.toMatch(/a-token-in-query-1|a-sealed-attempt-1|a-code-in-form-1|the-key-of-child-1/);
   });
 });

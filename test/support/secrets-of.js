@@ -16,8 +16,10 @@ const SHORTEST = 12;
 const SEALED = /^[\w-]{8}\.[\w-]{40,}$/;
 const JWT = /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/;
 
-/** Tests send words and one letter many times in a secret's place, and the words of a message are no leak. */
-const WORDS = /^(?:[a-z]+(?: [a-z]+)+|(.)\1+)$/;
+/**
+ * What nobody drew: tests send words, places and one letter many times where a secret belongs, and messages of ours hold such words.
+ */
+const WORDS = /^(?:[^\dA-Z]*|(.)\1+)$/;
 
 const long = (found) =>
   found.filter(([, value]) => typeof value === 'string' && value.length >= SHORTEST && !WORDS.test(value));
