@@ -31,17 +31,18 @@ interface ArrivedRequest {
 }
 
 /**
- * The span of a request, under that of whoever sent it where the SDK's propagator finds one (W3C Trace Context); undefined without
- * an SDK. Nothing else that the sender says of itself (W3C Baggage) is carried on.
+ * What makes the span of a request, under that of whoever sent it where the SDK's propagator finds one (W3C Trace Context);
+ * undefined without an SDK. Nothing else that the sender says of itself (W3C Baggage) is carried on.
  */
-export function requestSpan({ method, headers }: ArrivedRequest, publicUrl: string): RequestSpan | undefined {
-  const name = boundedMethod(method);
+export function requestSpans(publicUrl: string): (request: ArrivedRequest) => RequestSpan | undefined {
   const { protocol, hostname } = new URL(publicUrl);
-  const attributes = {
-    'http.request.method': name,
-    'url.scheme': protocol.slice(0, -1),
-    'server.address': hostname,
-  };
+  const ofServer = { 'url.scheme': protocol.slice(0, -1), 'server.address': hostname };
+  return (request) => requestSpan(request, ofServer);
+}
+
+function requestSpan({ method, headers }: ArrivedRequest, ofServer: Attributes): RequestSpan | undefined {
+  const name = boundedMethod(method);
+  const attributes = { 'http.request.method': name, ...ofServer };
   const sender = propagation.extract(context.active(), headers);
   const span = tracer().startSpan(name, { kind: SpanKind.SERVER, attributes }, sender);
   if (!isSpanContextValid(span.spanContext())) return undefined;

@@ -4,7 +4,6 @@
  */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import { until } from './until.ts';
@@ -69,15 +68,6 @@ export function startCommand(
   child.stdin?.end(stdin);
   const outcome = once(child, 'close').then(() => ({ exitCode: child.exitCode, ...output }));
   return { child, outcome };
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export interface NodeOptions {

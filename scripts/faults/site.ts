@@ -3,10 +3,10 @@
  * line of its own to PostgreSQL.
  */
 import { randomBytes } from 'node:crypto';
+import { freePort } from '../free-port.ts';
 import { Balancer } from './balancer.ts';
 import type { JwtCompany, OpenIdCompany } from './companies.ts';
 import {
-  freePort,
   NodeProcess,
   startCommand,
   type Environment,

@@ -20,7 +20,7 @@ const BEFORE_THE_FIRST = Buffer.alloc(32);
 export type ChainedEvent = Readonly<Partial<Record<EventMember, string>>> & { readonly id: string };
 
 /** In the order of their code points. */
-const EVENT_MEMBERS = [
+export const EVENT_MEMBERS = [
   'action',
   'actor',
   'application',
@@ -35,7 +35,7 @@ const EVENT_MEMBERS = [
   'reference',
   'user_id',
 ] as const;
-type EventMember = (typeof EVENT_MEMBERS)[number];
+export type EventMember = (typeof EVENT_MEMBERS)[number];
 
 /** The canonical JSON of an event (RFC 8785): members in the order of their names, no blanks. */
 function canonicalJson(event: ChainedEvent): string {

@@ -4,6 +4,7 @@ import type { Database } from '../database/database.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { isSameEnd, openEnd, sealEnd, TRAIL, type ChainEnd } from './audit-chain.ts';
 import { insertAuditEvent } from './audit-store.ts';
+import { writeHeads } from './seal-store.ts';
 import { trailSnapshot } from './trail-store.ts';
 import { walkTrail } from './verify-trail.ts';
 
@@ -41,7 +42,7 @@ export async function resealEnds(database: Database, secrets: SecretBox, actor: 
           ? []
           : [{ chain, sealed: sealEnd(secrets, chain, actual) }];
       });
-      if (heads.length > 0) await db('audit_heads').insert(heads).onConflict('chain').merge();
+      await writeHeads(db, heads);
       resealed += heads.length;
       after = rows.at(-1)?.chain;
       isLast = rows.length < PAGE;

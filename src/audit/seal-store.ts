@@ -24,11 +24,10 @@ import { CHAINED_COLUMNS, chainedEvent, type ChainedEventRow } from './chained-e
 /** Of the first seal of all, where there were events before it. */
 export const SEALING_BEGUN = 'audit.sealing_begun' satisfies AuditAction;
 
-/** What nobody has sealed, after an id up to which everything is. */
-const UNSEALED = `
+/** SQL: what nobody has sealed, after an id up to which everything is. */
+const unsealedAfter = (id: string) => `
   FROM audit_events e
-  WHERE e.id > CAST(:after AS bigint)
-    AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.event_id = e.id AND s.event_id > CAST(:after AS bigint))`;
+  WHERE e.id > ${id} AND NOT EXISTS (SELECT FROM audit_seals s WHERE s.event_id = e.id AND s.event_id > ${id})`;
 
 /** Whether every transaction that could still bring an event of a smaller id has ended; a while besides, for one that got no number yet. */
 const HORIZON_PASSED = `
@@ -56,7 +55,7 @@ export async function lookForUnsealed(database: Database): Promise<SealingLook> 
       .raw<{ rows: LookRow[] }>(
         // CASE, as the mark must move also where it takes too long to find out whether anything else is to be done.
         `SELECT CASE WHEN ${HORIZON_PASSED} AND next_through > through THEN true
-                ELSE EXISTS (SELECT ${UNSEALED.replaceAll('CAST(:after AS bigint)', 'w.through')}) END AS due,
+                ELSE EXISTS (SELECT ${unsealedAfter('w.through')}) END AS due,
                 CASE WHEN next_through > through AND noted_at < now() - interval '1 hour'
                           AND next_horizon > pg_snapshot_xmin(pg_current_snapshot()) THEN noted_at END AS held_up_since,
                 through <= coalesce((SELECT max(event_id) FROM audit_seals), 0) AS is_ours
@@ -177,10 +176,10 @@ async function writeBeginning(db: Knex): Promise<ChainedEvent | undefined> {
 
 async function unsealedEvents(db: Knex, after: string, most: number): Promise<readonly ChainedEvent[]> {
   const { rows } = await db
-    .raw<{ rows: ChainedEventRow[] }>(`SELECT ${CHAINED_COLUMNS} ${UNSEALED} ORDER BY e.id LIMIT :most`, {
-      after,
-      most,
-    })
+    .raw<{ rows: ChainedEventRow[] }>(
+      `SELECT ${CHAINED_COLUMNS} ${unsealedAfter('CAST(:after AS bigint)')} ORDER BY e.id LIMIT :most`,
+      { after, most },
+    )
     .options({ query_timeout: LOOK_TIMEOUT_MS + 500 });
   return rows.flatMap((row) => chainedEvent(row) ?? []);
 }
@@ -274,7 +273,7 @@ async function insertSeals(db: Knex, before: number, seals: readonly Seal[]): Pr
   );
 }
 
-async function writeHeads(
+export async function writeHeads(
   db: Knex,
   heads: readonly { readonly chain: string; readonly sealed: string }[],
 ): Promise<void> {

@@ -1,6 +1,6 @@
 /** `doctor`: what needs somebody, now or soon. Exit 1 if it is now. */
 import { join } from 'node:path';
-import { SingleBar } from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
 import { InvalidArgumentError, type Command } from 'commander';
 import { examine } from '../doctor/examine.ts';
 import type { Finding } from '../doctor/finding.ts';
@@ -10,7 +10,7 @@ import { LONGEST_WARNING_DAYS } from '../expiry/expiring-thing.ts';
 import type { CertificatesOf } from '../expiry/list-expiring.ts';
 import { readCertificates, type SeenCertificate } from '../outbound/read-certificates.ts';
 import { openSecretBox } from '../secret-box.ts';
-import { print, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
+import { print, progressBar, table, withDatabase, type CommandContext, type Terminal } from './terminal.ts';
 
 interface DoctorOptions {
   readonly days: number;
@@ -27,7 +27,10 @@ export function doctorCommand(program: Command, terminal: Terminal): void {
     .description('find what expires soon, what is refused and what is unsafe; exit 1 if it cannot wait')
     .action((options: DoctorOptions) =>
       withDatabase(terminal, options, async (context) => {
-        const bar = progressBar(context, options);
+        const bar =
+          options.offline === true
+            ? undefined
+            : progressBar(terminal, 'Reading certificates {bar} {value} of {total}', undefined);
         try {
           const findings = await examine({
             config: context.config,
@@ -68,17 +71,6 @@ function read({ config }: CommandContext, bar: SingleBar | undefined): Certifica
 }
 
 /** A bar over the certificates, where there is a terminal to draw it on. */
-function progressBar(
-  { terminal: { stderr } }: CommandContext,
-  { offline }: DoctorOptions,
-): SingleBar | undefined {
-  if (stderr.isTTY !== true || offline === true) return undefined;
-  const format = 'Reading certificates {bar} {value} of {total}';
-  const bar = new SingleBar({ format, stream: stderr, hideCursor: true, clearOnComplete: true });
-  bar.start(0, 0);
-  return bar;
-}
-
 function report(context: CommandContext, findings: readonly Finding[], days: number): void {
   const urgent = findings.filter(({ severity }) => severity === 'critical').length;
   const rows = findings.map((finding) => [

@@ -101,11 +101,18 @@ export async function writeSlowly({ stdout }: Terminal, text: string): Promise<v
   if (stdout.write(text) === false && stdout instanceof Writable) await once(stdout, 'drain');
 }
 
-/** A bar over something long, where there is a terminal to draw it on. */
-export function progressBar({ stderr }: Terminal, format: string, total: number): SingleBar | undefined {
+/**
+ * A bar over something long, where there is a terminal to draw it on.
+ * @param total undefined: it is not known yet, and the bar is told later
+ */
+export function progressBar(
+  { stderr }: Terminal,
+  format: string,
+  total: number | undefined,
+): SingleBar | undefined {
   if (stderr.isTTY !== true || total === 0) return undefined;
   const bar = new SingleBar({ format, stream: stderr, hideCursor: true, clearOnComplete: true });
-  bar.start(total, 0);
+  bar.start(total ?? 0, 0);
   return bar;
 }
 

@@ -9,14 +9,18 @@ import type { Connection, ConnectionKind, ConnectionOf } from './connection.ts';
 
 declare const verified: unique symbol;
 
-/** A use that must not happen twice. The digest is base64url of 32 bytes. */
-export interface SingleUse {
-  readonly purpose: 'jwt-callback-token' | 'jwt-id' | 'logout-token' | 'id-token';
-  readonly digest: string;
+/** When a token may be around. */
+export interface Lifetime {
   /** Seconds since the epoch before which nobody can have had the token. */
   readonly issuedAtSeconds: number;
   /** Seconds since the epoch after which nothing would accept the token any more. */
   readonly expiresAtSeconds: number;
+}
+
+/** A use that must not happen twice. The digest is base64url of 32 bytes. */
+export interface SingleUse extends Lifetime {
+  readonly purpose: 'jwt-callback-token' | 'jwt-id' | 'logout-token' | 'id-token';
+  readonly digest: string;
 }
 
 /** A use that must not happen again for a while, of a token whose end is not ours to know. */

@@ -12,9 +12,12 @@ export interface DatabaseCondition {
 
 const UNDEFINED_TABLE = '42P01';
 
+/** They change with the release, and not while it runs. */
+let known: ReturnType<typeof knownMigrations> | undefined;
+
 /** @throws GatewayError `temporarily_unavailable` */
 export async function readCondition(database: Database): Promise<DatabaseCondition> {
-  const names = await knownMigrations();
+  const names = await (known ??= knownMigrations());
   try {
     const { rows } = await database.run((db) =>
       db.raw<{ rows: DatabaseCondition[] }>(

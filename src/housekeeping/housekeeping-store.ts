@@ -92,26 +92,22 @@ export function removeSome(database: Database, kind: RemovedKind, most: number):
 }
 
 /** A round is one node's for so long at a time; who dies over it leaves it to another. */
-const LEASE = `interval '2 minutes'`;
+const LEASE_SECONDS = 120;
+
+const fromNow = (db: Knex, seconds: number) =>
+  db.raw('now() + make_interval(secs => CAST(? AS float8))', [seconds]);
 
 /** Whether a round is due, which is this node's then. */
 export async function takeRound(database: Database): Promise<boolean> {
   const taken = await database.run((db) =>
     db('housekeeping')
       .whereRaw('next_round_at <= now()')
-      .update({ next_round_at: db.raw(`now() + ${LEASE}`) }),
+      .update({ next_round_at: fromNow(db, LEASE_SECONDS) }),
   );
   return taken > 0;
 }
 
-export async function prolongRound(database: Database): Promise<void> {
-  await database.run((db) => db('housekeeping').update({ next_round_at: db.raw(`now() + ${LEASE}`) }));
-}
-
-export async function finishRound(database: Database, pauseSeconds: number): Promise<void> {
-  await database.run((db) =>
-    db('housekeeping').update({
-      next_round_at: db.raw('now() + make_interval(secs => CAST(? AS float8))', [pauseSeconds]),
-    }),
-  );
+/** Says when a round is due next: by default, when the one under way would be another node's. */
+export async function postponeRound(database: Database, seconds = LEASE_SECONDS): Promise<void> {
+  await database.run((db) => db('housekeeping').update({ next_round_at: fromNow(db, seconds) }));
 }

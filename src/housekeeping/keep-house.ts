@@ -5,14 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
 import { lookRecurringly } from '../recurring-look.ts';
-import {
-  finishRound,
-  prolongRound,
-  removals,
-  removeSome,
-  takeRound,
-  type RemovedKind,
-} from './housekeeping-store.ts';
+import { postponeRound, removals, removeSome, takeRound, type RemovedKind } from './housekeeping-store.ts';
 
 const LOOK_EVERY_MS = 15_000;
 const ROUND_EVERY_SECONDS = 300;
@@ -59,7 +52,7 @@ export function keepHouse({
       const { removed, faults } = await makeRound(database, closing.signal);
       for (const kind of KINDS) total[kind] += removed[kind];
       if (KINDS.some((kind) => removed[kind] > 0)) onRound(removed);
-      await finishRound(database, ROUND_EVERY_SECONDS);
+      await postponeRound(database, ROUND_EVERY_SECONDS);
       if (faults.length > 0) throw faults[0];
     },
     onFault,
@@ -85,12 +78,12 @@ export async function makeRound(
   for (const kind of KINDS) {
     const most = kind === 'sessions' ? SESSIONS : BATCH;
     try {
-      for (let some = most; some === most && !signal.aborted;) {
+      while (!signal.aborted) {
         const startedAtMs = performance.now();
-        some = await removeSome(database, kind, most);
+        const some = await removeSome(database, kind, most);
         removed[kind] += some;
         if (some < most) break;
-        await prolongRound(database);
+        await postponeRound(database);
         await pause(Math.max(LEAST_PAUSE_MS, performance.now() - startedAtMs), signal);
       }
     } catch (error) {

@@ -118,27 +118,20 @@ const LABELS = ['connection', 'kind'] as const;
 const OUTCOMES = { answered: 'answered', failed: 'failed', notSent: 'not_sent' } as const;
 
 /** They are counted where the calls are made. What is here is made anew each time, so that no label outlives its connection. */
-function watchConnections(
-  { Counter, Gauge }: Prometheus,
-  registry: Registry,
-  { lines, expiring }: Watched,
-): void {
+function watchConnections(library: Prometheus, registry: Registry, { lines, expiring }: Watched): void {
+  const { Gauge } = library;
   const registers = [registry];
   const labelsOf = ({ connectionId, kind }: ConnectionLine) => ({ connection: connectionId, kind });
-  new Counter({
-    name: 'gatehouse_connection_calls_total',
-    help: "Calls to a connection's provider: answered, failed (silence, a broken connection, status 500 and more), or not sent.",
-    labelNames: [...LABELS, 'outcome'],
-    registers,
-    collect() {
-      this.reset();
-      for (const one of lines()) {
-        const counts = one.line.counts();
-        for (const [name, outcome] of Object.entries(OUTCOMES)) {
-          this.inc({ ...labelsOf(one), outcome }, counts[name as keyof typeof OUTCOMES]);
-        }
+  const calls = { name: 'gatehouse_connection_calls_total', labelNames: [...LABELS, 'outcome'] };
+  const help =
+    "Calls to a connection's provider: answered, failed (silence, a broken connection, status 500 and more), or not sent.";
+  counted(library, registry, { ...calls, help }, (add) => {
+    for (const one of lines()) {
+      const counts = one.line.counts();
+      for (const [name, outcome] of Object.entries(OUTCOMES)) {
+        add({ ...labelsOf(one), outcome }, counts[name as keyof typeof OUTCOMES]);
       }
-    },
+    }
   });
   const gauge = (name: string, help: string, valueOf: (line: ConnectionLine['line']) => number) =>
     new Gauge({
@@ -255,17 +248,12 @@ function counted(
 }
 
 /** Its lag is among the library's own; how busy it is, whoever reads works out over any time from these two. */
-function watchEventLoop({ Counter }: Prometheus, registry: Registry): void {
-  new Counter({
-    name: 'gatehouse_event_loop_seconds_total',
-    help: 'Time that the event loop worked (active), and waited for something to do (idle).',
-    labelNames: ['state'],
-    registers: [registry],
-    collect() {
-      const { active, idle } = performance.eventLoopUtilization();
-      this.reset();
-      this.inc({ state: 'active' }, active / 1000);
-      this.inc({ state: 'idle' }, idle / 1000);
-    },
+function watchEventLoop(library: Prometheus, registry: Registry): void {
+  const time = { name: 'gatehouse_event_loop_seconds_total', labelNames: ['state'] };
+  const help = 'Time that the event loop worked (active), and waited for something to do (idle).';
+  counted(library, registry, { ...time, help }, (add) => {
+    const { active, idle } = performance.eventLoopUtilization();
+    add({ state: 'active' }, active / 1000);
+    add({ state: 'idle' }, idle / 1000);
   });
 }

@@ -4,13 +4,14 @@
  */
 import type { Request, RequestHandler, Response } from 'express';
 import { boundedMethod } from '../meters.ts';
-import { requestSpan } from '../tracing.ts';
+import { requestSpans } from '../tracing.ts';
 import type { HttpParts } from './parts.ts';
 
 export function observeRequests({ config, log, meters }: HttpParts): RequestHandler {
+  const spanOf = requestSpans(config.publicUrl);
   return (request, response, next) => {
     const startedAtMs = performance.now();
-    const span = requestSpan(request, config.publicUrl);
+    const span = spanOf(request);
     response.once('close', () => {
       const durationMs = performance.now() - startedAtMs;
       const { method } = request;

@@ -19,7 +19,12 @@ import {
   UNKNOWN_ADDRESSES,
   type PlaceLimit,
 } from '../limits/limits.ts';
-import { sharedLimits, type SharedLimits, type SharedLimitsParts } from '../limits/shared-limits.ts';
+import {
+  sharedLimits,
+  type LimitCounter,
+  type SharedLimits,
+  type SharedLimitsParts,
+} from '../limits/shared-limits.ts';
 import { userCodeTries } from '../limits/user-code-tries.ts';
 import { addressBlock, addressSite } from './request-facts.ts';
 
@@ -157,36 +162,23 @@ function placeCounter(shared: SharedLimits, limit: PlaceLimit, limited: Limited)
   const ofBlock = shared.counter(limit.block);
   const ofSite = shared.counter(limit.site);
   const { name } = limit.block;
-  const places = ({ ip }: Request) => {
-    const site = addressSite(ip);
-    return [
-      { counter: ofBlock, place: addressBlock(ip) },
-      ...(site === undefined ? [] : [{ counter: ofSite, place: site }]),
-    ];
-  };
-  const refuse = (waits: readonly { readonly place: string; readonly wait: number | undefined }[]) => {
-    for (const { place, wait } of waits) {
-      if (wait !== undefined) throw limited(`${place} (${name})`, wait);
-    }
-  };
-  return {
-    /** @throws GatewayError `rate_limited` */
-    async count(request: Request): Promise<void> {
-      refuse(
-        await Promise.all(
-          places(request).map(async ({ counter, place }) => ({ place, wait: await counter.count(place) })),
-        ),
+  const asking =
+    (question: keyof LimitCounter) =>
+    async ({ ip }: Request): Promise<void> => {
+      const site = addressSite(ip);
+      const places = [
+        { counter: ofBlock, place: addressBlock(ip) },
+        ...(site === undefined ? [] : [{ counter: ofSite, place: site }]),
+      ];
+      const waits = await Promise.all(
+        places.map(async ({ counter, place }) => ({ place, wait: await counter[question](place) })),
       );
-    },
-    /** @throws GatewayError `rate_limited` */
-    async require(request: Request): Promise<void> {
-      refuse(
-        await Promise.all(
-          places(request).map(async ({ counter, place }) => ({ place, wait: await counter.wait(place) })),
-        ),
-      );
-    },
-  };
+      for (const { place, wait } of waits) {
+        if (wait !== undefined) throw limited(`${place} (${name})`, wait);
+      }
+    };
+  // Both: @throws GatewayError `rate_limited`
+  return { count: asking('count'), require: asking('wait') };
 }
 
 function typedCounter(shared: SharedLimits, limited: Limited): RateLimits['countTyped'] {

@@ -9,7 +9,7 @@ import type { Database } from '../database/database.ts';
 
 export type GrantTokenKind = 'AuthorizationCode' | 'RefreshToken' | 'AccessToken' | 'DeviceCode';
 
-type Payload = Readonly<Record<string, unknown>>;
+export type Payload = Readonly<Record<string, unknown>>;
 
 /** Whose grant it is. */
 interface GrantHolder {

@@ -3,9 +3,7 @@
  * conditional statement, on any number of nodes: all of it happens or none.
  */
 import type { Database } from '../database/database.ts';
-import { digestOf, type GrantTokenName, type LiveGrant } from './grant-store.ts';
-
-type Payload = Readonly<Record<string, unknown>>;
+import { digestOf, type GrantTokenName, type LiveGrant, type Payload } from './grant-store.ts';
 
 /** The library names a code or a token by its value, of which nothing but the digest is stored. */
 const withoutValue = (payload: Payload): Payload =>

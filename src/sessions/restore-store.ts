@@ -3,10 +3,9 @@
  * nobody knows any more. So every session ends, and no token counts that may have been around before.
  */
 import { insertAuditEvent } from '../audit/audit-store.ts';
+import { CLOCK_TOLERANCE_SECONDS } from '../connections/jwt-rules.ts';
 import type { Database } from '../database/database.ts';
 
-/** How far the clocks of those who issue tokens may be ahead of the database's. */
-const CLOCK_TOLERANCE_SECONDS = 30;
 const SESSIONS_AT_ONCE = 1_000;
 
 /**

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { keepHouse, makeRound, type Removed } from '../../src/housekeeping/keep-house.ts';
-import { finishRound, removals, takeRound } from '../../src/housekeeping/housekeeping-store.ts';
+import { postponeRound, removals, takeRound } from '../../src/housekeeping/housekeeping-store.ts';
 import { addCompany, type Company } from '../http/visitor.ts';
 import { until } from '../database/embedded-members.ts';
 import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';
@@ -232,13 +232,13 @@ describe('grants that hold nothing', () => {
 
 describe('whose turn it is', () => {
   it('is one node’s at a time, and another’s when that one is gone', async () => {
-    await finishRound(gateway.database, 0);
+    await postponeRound(gateway.database, 0);
     const takers = await Promise.all(Array.from({ length: 6 }, () => takeRound(gateway.database)));
     expect(takers.filter(Boolean)).toHaveLength(1);
     expect(await takeRound(gateway.database)).toBe(false);
     await gateway.sql(`UPDATE housekeeping SET next_round_at = next_round_at - interval '3 minutes'`);
     expect(await takeRound(gateway.database)).toBe(true);
-    await finishRound(gateway.database, 300);
+    await postponeRound(gateway.database, 300);
     expect(await takeRound(gateway.database)).toBe(false);
   });
 
@@ -247,7 +247,7 @@ describe('whose turn it is', () => {
       `INSERT INTO client_assertions (digest, expires_at) SELECT ${DIGEST}, now() - interval '2 hours'
        FROM generate_series(1, ${FEW})`,
     );
-    await finishRound(gateway.database, 0);
+    await postponeRound(gateway.database, 0);
     const rounds: Removed[] = [];
     const parts = {
       database: gateway.database,

@@ -3,10 +3,8 @@
  * fill it. When it closes, its log is searched for everything secret that passed through it.
  */
 import { channel } from 'node:diagnostics_channel';
-import { once } from 'node:events';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { freePort } from '../../scripts/free-port.ts';
 import { readConfig, type Config } from '../../src/config.ts';
 import type { Connection } from '../../src/connections/connection.ts';
 import { addJwtCallbackConnection, addOidcConnection } from '../../src/connections/register-connection.ts';
@@ -23,6 +21,8 @@ import type { EmailAddress } from '../../src/organizations/email-address.ts';
 import type { User } from '../../src/users/user.ts';
 import { insertUser } from '../../src/users/user-store.ts';
 import { createTestDatabase, type TestDatabase } from './test-database.ts';
+
+export { freePort };
 
 const ACTOR = 'test';
 /** Heard where the whole run is recorded (recorder.js). */
@@ -165,16 +165,6 @@ function address(text: string) {
   const email = canonicalEmail(text);
   if (email === undefined) throw new Error(`${text} is not an address`);
   return email.address;
-}
-
-/** A port that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 /** The run made some, because finding one takes longer than most tests; a file never gets one twice. */

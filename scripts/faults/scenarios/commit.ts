@@ -32,6 +32,13 @@ async function waiting({ site }: World, event: 'Lock' | 'SyncRep'): Promise<numb
   return rows.map(({ pid }) => Number(pid));
 }
 
+/** The same, as soon as there are any. */
+async function untilWaiting(world: World, event: 'Lock' | 'SyncRep', what: string): Promise<number[]> {
+  let backends: number[] = [];
+  await until(what, 5_000, async () => (backends = await waiting(world, event)).length > 0);
+  return backends;
+}
+
 /** Runs something while the table of sessions is locked by somebody else, so that no sign-in can be finished. */
 async function whileHeld<Result>({ postgres, site }: World, work: () => Promise<Result>): Promise<Result> {
   const held = `BEGIN; LOCK TABLE sessions IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(60)`;
@@ -73,12 +80,7 @@ const killedAtCommit: Scenario = {
     // Waits for a standby that there is none of: the commit is on disk by then, and nobody has been told.
     await server.set('synchronous_standby_names', 'nobody');
     const answer = person.finish(callback);
-    let backends: number[] = [];
-    await until(
-      'the commit waits',
-      5_000,
-      async () => (backends = await waiting(world, 'SyncRep')).length > 0,
-    );
+    const backends = await untilWaiting(world, 'SyncRep', 'the commit waits');
     for (const pid of backends) process.kill(pid, 'SIGKILL');
     await answer;
     await serverBack(world);
@@ -106,12 +108,7 @@ const killedBeforeCommit: Scenario = {
     const before = await counts(world);
     const answer = await whileHeld(world, async () => {
       const finishing = person.finish(callback);
-      let backends: number[] = [];
-      await until(
-        'the statement waits',
-        5_000,
-        async () => (backends = await waiting(world, 'Lock')).length > 0,
-      );
+      const backends = await untilWaiting(world, 'Lock', 'the statement waits');
       for (const pid of backends) process.kill(pid, 'SIGKILL');
       return finishing;
     });
@@ -134,12 +131,7 @@ const nodeKilledBeforeCommit = (kind: 'oidc' | 'jwt', companyOf: (world: World) 
     const before = await counts(world);
     const answer = await whileHeld(world, async () => {
       const finishing = person.finish(callback);
-      let backends: number[] = [];
-      await until(
-        'the statement waits',
-        5_000,
-        async () => (backends = await waiting(world, 'Lock')).length > 0,
-      );
+      const backends = await untilWaiting(world, 'Lock', 'the statement waits');
       await node.end('SIGKILL');
       for (const pid of backends) await world.site.query('SELECT pg_terminate_backend($1)', [pid]);
       return finishing;

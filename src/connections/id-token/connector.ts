@@ -11,7 +11,12 @@ import type { ConnectionOf } from '../connection.ts';
 import type { ConnectorContext, PresentedToken, TokenConnector } from '../connector.ts';
 import { CLOCK_TOLERANCE_SECONDS, numericDate } from '../jwt-rules.ts';
 import { verifySignature } from '../signed-token.ts';
-import { verifiedIdentity, type SingleUse, type VerifiedIdentity } from '../verified-identity.ts';
+import {
+  verifiedIdentity,
+  type Lifetime,
+  type SingleUse,
+  type VerifiedIdentity,
+} from '../verified-identity.ts';
 import type { IdTokenSettings } from './settings.ts';
 
 /** Longest time from `iat` to now and from now to `exp`: no known issuer's ID tokens live longer. */
@@ -92,8 +97,6 @@ function requireParties(claims: JsonObject, { issuer, audience }: IdTokenSetting
   if (audiences.length !== 1 || audiences[0] !== audience) refuse('another audience (aud)');
   if (azp !== undefined && azp !== audience) refuse('the token was issued for another client (azp)');
 }
-
-type Lifetime = Pick<SingleUse, 'issuedAtSeconds' | 'expiresAtSeconds'>;
 
 /** Checks `exp`, `iat` and `nbf` (RFC 7519 section 4.1). */
 function requireLifetime(claims: JsonObject, nowSeconds: number): Lifetime {

@@ -12,7 +12,12 @@ import { member, readJsonObject, type JsonObject } from '../../strict-json.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type { ClaimsObserver } from '../connector.ts';
 import { CLOCK_TOLERANCE_SECONDS, numericDate, refuseMeaningfulHeaders } from '../jwt-rules.ts';
-import { verifiedIdentity, type SingleUse, type AddressedIdentity } from '../verified-identity.ts';
+import {
+  verifiedIdentity,
+  type Lifetime,
+  type SingleUse,
+  type AddressedIdentity,
+} from '../verified-identity.ts';
 
 /** Longest token in characters. */
 const LONGEST_TOKEN = 8_192;
@@ -97,8 +102,6 @@ function isSignedBy(token: string, key: KeyObject): boolean {
     return false;
   }
 }
-
-type Lifetime = Pick<SingleUse, 'issuedAtSeconds' | 'expiresAtSeconds'>;
 
 /** Checks `exp`, `iat` and `nbf` (RFC 7519 section 4.1). `exp` has no leeway: tokens live for minutes. */
 function requireLifetime(payload: JsonObject, nowSeconds: number): Lifetime {
