@@ -9,6 +9,8 @@ import type { Company } from './companies.ts';
 import type { Ledger, Outcome } from './ledger.ts';
 
 const JSON_TYPE = 'application/json';
+/** Stands where a refusal has a code of Gatehouse. */
+const STARTED_ANEW = 'started_anew';
 
 /** A request that failed in a way that ends the sign-in. */
 class Ended extends Error {
@@ -26,6 +28,8 @@ export class Person {
   readonly #jar = new CookieJar();
   readonly #ledger: Ledger;
   readonly #gatewayUrl: string;
+  /** Of their company, where the sign-in was sent to. */
+  #page: string | undefined;
   /** Whether they were told that they are signed in. */
   isSignedIn = false;
 
@@ -54,6 +58,7 @@ export class Person {
       const reply = await this.#send(new URL('/login', this.#gatewayUrl), { method: 'POST', headers, body });
       if (reply.status !== 200) throw new Ended(refusalIn(reply));
       const { redirect_url: away } = JSON.parse(reply.body) as { redirect_url: string };
+      [this.#page] = away.split('?');
       return await this.company.authenticate(new URL(away), this.email, (url, asking) =>
         this.#send(url, asking),
       );
@@ -79,7 +84,13 @@ export class Person {
     const isWelcome = (reply.headers['set-cookie'] ?? []).some((cookie) =>
       /^(__Host-)?gatehouse-session=[^;]/.test(cookie),
     );
-    return reply.status === 303 && isWelcome ? { kind: 'finished' } : refusalIn(reply);
+    if (reply.status === 303 && isWelcome) return { kind: 'finished' };
+    return this.#isSentThere(reply) ? { kind: 'refused', status: 303, code: STARTED_ANEW } : refusalIn(reply);
+  }
+
+  /** A start only reads, so a node that has not heard of a token's use yet may send the person to their company once more. */
+  #isSentThere({ status, headers: { location } }: Reply): boolean {
+    return status === 303 && this.#page !== undefined && location?.split('?')[0] === this.#page;
   }
 
   /**
