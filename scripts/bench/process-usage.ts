@@ -1,0 +1,45 @@
+/** What a process and all that it started have used, as Linux counts it. */
+import { readFileSync } from 'node:fs';
+
+const TICKS_PER_SECOND = 100;
+
+export interface Usage {
+  /** Processor time in microseconds. */
+  readonly cpuMicros: number;
+  /** Memory that is theirs alone and its share of what is not (PSS), in MiB. */
+  readonly memoryMib: number;
+}
+
+/** The process with its descendants. Of those that have ended, their parent has the time. */
+export function treeOf(pid: number): readonly number[] {
+  const children = readText(`/proc/${pid}/task/${pid}/children`)?.trim() ?? '';
+  return [pid, ...(children === '' ? [] : children.split(' ').flatMap((child) => treeOf(Number(child))))];
+}
+
+export function cpuMicrosOf(pid: number): number {
+  const ticks = treeOf(pid).map((one) => {
+    // The name in brackets may hold anything; what counts comes behind it.
+    const fields =
+      readText(`/proc/${one}/stat`)
+        ?.replace(/^.*\) /, '')
+        .split(' ') ?? [];
+    return [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index] ?? 0), 0);
+  });
+  return ticks.reduce((sum, one) => sum + one, 0) * (1_000_000 / TICKS_PER_SECOND);
+}
+
+export function memoryMibOf(pid: number): number {
+  const kib = treeOf(pid).map((one) =>
+    Number(/^Pss:\s+(\d+)/m.exec(readText(`/proc/${one}/smaps_rollup`) ?? '')?.[1] ?? 0),
+  );
+  return kib.reduce((sum, one) => sum + one, 0) / 1024;
+}
+
+/** Undefined: it has ended. */
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
