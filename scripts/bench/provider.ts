@@ -35,6 +35,8 @@ export class BenchProvider {
   readonly #origin: string;
   readonly #privateKey: KeyObject;
   readonly #jwks: string;
+  /** Of the key that signs ID tokens. */
+  readonly publicKeyPem: string;
   readonly #grants = new Map<string, Grant>();
   /** Organizations whose token endpoint does not answer. */
   readonly #hanging = new Set<string>();
@@ -52,6 +54,7 @@ export class BenchProvider {
     this.#origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     this.#privateKey = privateKey;
+    this.publicKeyPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
     const jwk = { ...publicKey.export({ format: 'jwk' }), kid: KEY_ID, use: 'sig', alg: 'RS256' };
     this.#jwks = JSON.stringify({ keys: [jwk] });
     server.on('request', (request, response) => void this.#answer(request, response));
