@@ -52,3 +52,13 @@ export function tampered(text: string): string {
 export function insist(holds: boolean, otherwise: string): void {
   if (!holds) throw new Error(otherwise);
 }
+
+/** What an authorization request brings against forged callbacks, in words. */
+export function protectionsOf(authorizationUrl: string): string {
+  const { searchParams } = new URL(authorizationUrl);
+  const all = { PKCE: 'code_challenge', state: 'state', nonce: 'nonce' };
+  const names = Object.entries(all).map(([name, parameter]) =>
+    searchParams.has(parameter) ? name : `no ${name}`,
+  );
+  return names.join(', ');
+}

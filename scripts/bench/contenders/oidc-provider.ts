@@ -26,7 +26,7 @@ export function oidcProvider(algorithm: 'ES256' | 'RS256'): Contender {
       const secret = randomBytes(24).toString('base64url');
       const program = await startPeer({
         file: 'oidc-provider.js',
-        env: { ALGORITHM: algorithm, CLIENT_SECRET: secret },
+        env: () => ({ ALGORITHM: algorithm, CLIENT_SECRET: secret }),
         firstPath: '/.well-known/openid-configuration',
       });
       if (typeof program === 'string') return program;
