@@ -1,5 +1,6 @@
 /** Whoever is measured: a program that is started, shown to do the work, and asked. */
 import type { Line } from './line.ts';
+import type { Program } from './program.ts';
 import type { World } from './world.ts';
 
 export type WorkloadId = 'route' | 'callback' | 'sign-in' | 'check' | 'refresh' | 'userinfo';
@@ -26,6 +27,8 @@ export interface Running {
   /** From the start of the process to its first answer, in milliseconds. */
   readonly startMs: number;
   readonly works: Readonly<Partial<Record<WorkloadId, Work>>>;
+  /** Starts it once more as it was, after it was closed. */
+  readonly startAgain?: () => Promise<Program>;
   close(): Promise<void>;
 }
 

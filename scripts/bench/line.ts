@@ -78,3 +78,13 @@ export function locationOf({ status, headers, body }: Answer): string {
   if (typeof location !== 'string') throw new Error(`no redirect but ${status}: ${body.slice(0, 200)}`);
   return location;
 }
+
+/** With a line of its own. */
+export async function once<Result>(origin: string, ask: (line: Line) => Promise<Result>): Promise<Result> {
+  const line = new Line(origin);
+  try {
+    return await ask(line);
+  } finally {
+    await line.close();
+  }
+}

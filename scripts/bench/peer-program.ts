@@ -15,39 +15,58 @@ type Environment = Readonly<Record<string, string>>;
 export interface PeerOptions {
   /** Its file in peers/. */
   readonly file: string;
-  /** @param origin where it will listen */
-  readonly env: (origin: string) => Environment;
+  readonly env: Environment;
   /** A path that it answers with less than 500 as soon as it is ready. */
   readonly firstPath: string;
-  /** Whose organizations it is told of before, by a run of its own; absent: it knows none. */
-  readonly seed?: World;
+  /** What it is told of before, by a run of its own; absent: it knows none. */
+  readonly providers?: readonly OrganizationProvider[];
 }
 
-export type Peer = Program & { readonly origin: string };
+interface OrganizationProvider {
+  readonly domain: string;
+  readonly issuer: string;
+}
+
+/** Those of all organizations. */
+export function providersOf(
+  { organizations }: World,
+  issuerOf: (organization: number) => string,
+): readonly OrganizationProvider[] {
+  return Array.from({ length: organizations }, (_, organization) => ({
+    domain: domainOf(organization),
+    issuer: issuerOf(organization),
+  }));
+}
+
+export interface Peer extends Program {
+  readonly origin: string;
+  readonly startAgain: () => Promise<Program>;
+}
 
 /** Starts it on a port of its own, which it is told as `PORT`. @returns a sentence instead, where its packages are missing */
-export async function startPeer({ file, env, firstPath, seed }: PeerOptions): Promise<Peer | string> {
+export async function startPeer({ file, env, firstPath, providers }: PeerOptions): Promise<Peer | string> {
   if (!existsSync(join(FOLDER, 'node_modules'))) {
     return 'its packages are not installed (npm ci --ignore-scripts --prefix scripts/bench/peers)';
   }
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const program = join(FOLDER, file);
-  const environment = { ...env(origin), PORT: String(port) };
-  if (seed !== undefined) await seedPeer(program, environment, seed);
-  const started = await startProgram({
-    command: [process.execPath, program],
-    env: environment,
-    firstUrl: origin + firstPath,
-  });
-  return { ...started, origin };
+  const environment = { ...env, PORT: String(port) };
+  if (providers !== undefined) await seed(program, environment, providers);
+  const startAgain = () =>
+    startProgram({
+      command: [process.execPath, program],
+      env: environment,
+      firstUrl: origin + firstPath,
+    });
+  return { origin, startAgain, ...(await startAgain()) };
 }
 
-async function seedPeer(program: string, environment: Environment, world: World): Promise<void> {
-  const providers = Array.from({ length: world.organizations }, (_, organization) => ({
-    domain: domainOf(organization),
-    issuer: world.provider.issuerOf(organization),
-  }));
+async function seed(
+  program: string,
+  environment: Environment,
+  providers: readonly OrganizationProvider[],
+): Promise<void> {
   const { PATH = '', HOME = '' } = process.env;
   const run = promisify(execFile)(process.execPath, [program, 'seed'], {
     env: { PATH, HOME, NODE_ENV: 'production', ...environment },

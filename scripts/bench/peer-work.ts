@@ -1,23 +1,12 @@
-/** What the workloads of peers share: whom they ask for, and sessions that were made before. */
-import { Line } from './line.ts';
+/** What the workloads of peers share: sessions that were made before, and what a proof looks at. */
+import { once, type Line } from './line.ts';
+import { domainOf } from './world.ts';
 
-/** People of an organization. */
-const PEOPLE = 10_000;
 const SESSIONS = 64;
 const SIGN_INS_AT_ONCE = 8;
 
-export const randomBelow = (limit: number): number => Math.floor(Math.random() * limit);
-export const randomPerson = (): number => randomBelow(PEOPLE);
-
-/** On a connection of its own. */
-export async function onLine<T>(origin: string, use: (line: Line) => Promise<T>): Promise<T> {
-  const line = new Line(origin);
-  try {
-    return await use(line);
-  } finally {
-    await line.close();
-  }
-}
+export const emailOf = (organization: number, person: number): string =>
+  `p${person}@${domainOf(organization)}`;
 
 /** Sessions of one workload, as whoever made them knows them. */
 export class SessionPool<T> {
@@ -26,7 +15,7 @@ export class SessionPool<T> {
   /** Anew each time: a peer may forget those of before. */
   async fill(origin: string, signIn: (line: Line) => Promise<T>): Promise<void> {
     const each = Array.from({ length: SIGN_INS_AT_ONCE }, () =>
-      onLine(origin, async (line) => {
+      once(origin, async (line) => {
         const made: T[] = [];
         while (made.length < SESSIONS / SIGN_INS_AT_ONCE) made.push(await signIn(line));
         return made;
@@ -36,7 +25,7 @@ export class SessionPool<T> {
   }
 
   pick(): T {
-    const session = this.#sessions[randomBelow(this.#sessions.length)];
+    const session = this.#sessions[Math.floor(Math.random() * this.#sessions.length)];
     if (session === undefined) throw new Error('no sessions were made');
     return session;
   }
@@ -57,8 +46,7 @@ export function insist(holds: boolean, otherwise: string): void {
 export function protectionsOf(authorizationUrl: string): string {
   const { searchParams } = new URL(authorizationUrl);
   const all = { PKCE: 'code_challenge', state: 'state', nonce: 'nonce' };
-  const names = Object.entries(all).map(([name, parameter]) =>
-    searchParams.has(parameter) ? name : `no ${name}`,
-  );
-  return names.join(', ');
+  return Object.entries(all)
+    .map(([name, parameter]) => (searchParams.has(parameter) ? name : `no ${name}`))
+    .join(', ');
 }

@@ -1,23 +1,15 @@
 /** better-auth with its SSO plugin, on PostgreSQL. */
 import { randomBytes } from 'node:crypto';
 import type { Contender, Running, Work } from '../contender.ts';
-import { cookiesOf, jsonAsking, locationOf, type Answer, type Asking, type Line } from '../line.ts';
-import { startPeer } from '../peer-program.ts';
-import {
-  insist,
-  onLine,
-  protectionsOf,
-  randomBelow,
-  randomPerson,
-  SessionPool,
-  tampered,
-} from '../peer-work.ts';
-import { emailOf, type World } from '../world.ts';
+import { cookiesOf, jsonAsking, locationOf, once, type Answer, type Asking, type Line } from '../line.ts';
+import { providersOf, startPeer } from '../peer-program.ts';
+import { emailOf, insist, protectionsOf, SessionPool, tampered } from '../peer-work.ts';
+import { somebodyOf, type World } from '../world.ts';
 
 const LANDING = '/landing';
 
 export const betterAuth: Contender = {
-  name: 'better-auth with its SSO plugin',
+  name: 'better-auth',
   kind: 'peer',
   workloads: ['route', 'sign-in', 'check'],
   async start(world): Promise<Running | string> {
@@ -26,15 +18,15 @@ export const betterAuth: Contender = {
     const secret = randomBytes(32).toString('base64url');
     const program = await startPeer({
       file: 'better-auth.js',
-      env: () => ({
+      env: {
         DATABASE_URL: database,
         SECRET: secret,
         PROVIDER_ORIGIN: new URL(provider.issuerOf(0)).origin,
         CLIENT_ID: provider.clientId,
         CLIENT_SECRET: provider.clientSecret,
-      }),
+      },
       firstPath: '/api/auth/ok',
-      seed: world,
+      providers: providersOf(world, (organization) => provider.issuerOf(organization)),
     });
     if (typeof program === 'string') return program;
     const { origin } = program;
@@ -91,14 +83,11 @@ async function signIn(line: Line, peer: Peer, email: string): Promise<string> {
   return sessionOf(await line.ask(callbackAsking(callback, keptCookies(start))));
 }
 
-const randomEmail = ({ signInOrganizations }: World) =>
-  emailOf(randomBelow(signInOrganizations), randomPerson());
-
 function routeWork(peer: Peer): Work {
   const { provider, organizations } = peer.world;
   return {
     prove: () =>
-      onLine(peer.origin, async (line) => {
+      once(peer.origin, async (line) => {
         for (const organization of [0, organizations - 1]) {
           const email = emailOf(organization, 7);
           const url = urlOf(await line.ask(startAsking(peer, email)));
@@ -111,8 +100,8 @@ function routeWork(peer: Peer): Work {
         return `the organization's provider and our client; sent: ${protectionsOf(url)}`;
       }),
     async operate(line) {
-      const organization = randomBelow(organizations);
-      const url = urlOf(await line.ask(startAsking(peer, emailOf(organization, randomPerson()))));
+      const { organization, email } = somebodyOf(organizations);
+      const url = urlOf(await line.ask(startAsking(peer, email)));
       insist(url.startsWith(`${provider.issuerOf(organization)}/authorize?`), `sent to ${url}`);
     },
   };
@@ -122,7 +111,7 @@ function signInWork(peer: Peer): Work {
   const { provider } = peer.world;
   return {
     prove: () =>
-      onLine(peer.origin, async (line) => {
+      once(peer.origin, async (line) => {
         const email = emailOf(1, 7);
         const start = await line.ask(startAsking(peer, email));
         const callback = provider.authorize(urlOf(start), email, { withoutNonce: true });
@@ -140,7 +129,7 @@ function signInWork(peer: Peer): Work {
         return 'the session is of the right person; a wrong state and another browser are refused';
       }),
     async operate(line) {
-      await signIn(line, peer, randomEmail(peer.world));
+      await signIn(line, peer, somebodyOf(peer.world.signInOrganizations).email);
     },
   };
 }
@@ -157,12 +146,12 @@ async function insistOnPerson(line: Line, cookie: string, email: string): Promis
 function checkWork(peer: Peer): Work {
   const pool = new SessionPool<{ readonly email: string; readonly cookie: string }>();
   const signedIn = async (line: Line) => {
-    const email = randomEmail(peer.world);
+    const { email } = somebodyOf(peer.world.signInOrganizations);
     return { email, cookie: await signIn(line, peer, email) };
   };
   return {
     prove: () =>
-      onLine(peer.origin, async (line) => {
+      once(peer.origin, async (line) => {
         const { email, cookie } = await signedIn(line);
         await insistOnPerson(line, cookie, email);
         const [token = ''] = /(?<=session_token=)[^;]+/.exec(cookie) ?? [];

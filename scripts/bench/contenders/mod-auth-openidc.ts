@@ -3,16 +3,16 @@
  * It is written in C, runs on all cores and forgets its sessions when it ends: what a gateway could cost if it did nothing else.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync, rmSync } from 'node:fs';
+import { chmod, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../free-port.ts';
 import type { Contender, Running, Work } from '../contender.ts';
-import { cookiesOf, locationOf, type Answer, type Asking, type Line } from '../line.ts';
-import { insist, onLine, randomPerson, SessionPool, tampered } from '../peer-work.ts';
+import { cookiesOf, locationOf, once, type Answer, type Asking, type Line } from '../line.ts';
+import { emailOf, insist, protectionsOf, SessionPool, tampered } from '../peer-work.ts';
 import { startProgram } from '../program.ts';
-import { emailOf, type World } from '../world.ts';
+import { somebodyOf, type World } from '../world.ts';
 
 const PROGRAM = '/usr/sbin/apache2';
 const MODULES = '/usr/lib/apache2/modules';
@@ -26,7 +26,7 @@ type SessionPlace = keyof typeof SESSION_TYPES;
 /** @param place where sessions are: in shared memory, or in the browser */
 export function modAuthOpenidc(place: SessionPlace): Contender {
   return {
-    name: `mod_auth_openidc, sessions in ${place === 'shm' ? 'shared memory' : 'a cookie'}`,
+    name: `mod_auth_openidc, ${place === 'shm' ? 'shared memory' : 'cookie'}`,
     kind: 'peer',
     workloads: ['route', 'sign-in', 'check'],
     async start(world): Promise<Running | string> {
@@ -34,27 +34,26 @@ export function modAuthOpenidc(place: SessionPlace): Contender {
         return 'apache2 or libapache2-mod-auth-openidc is not installed';
       }
       const folder = await mkdtemp(join(tmpdir(), 'bench-apache-'));
-      const forget = () => rm(folder, { recursive: true, force: true });
+      // It may be started again.
+      process.once('exit', () => {
+        rmSync(folder, { recursive: true, force: true });
+      });
       const port = await freePort();
       const origin = `http://127.0.0.1:${port}`;
-      try {
-        const file = await setUp({ world, place, folder, port });
-        const program = await startProgram({
+      const file = await setUp({ world, place, folder, port });
+      const startAgain = () =>
+        startProgram({
           command: [PROGRAM, '-f', file, '-DFOREGROUND'],
           env: {},
           firstUrl: `${origin}/page.txt`,
         });
-        const peer = { origin, world };
-        return {
-          ...program,
-          origin,
-          works: { route: routeWork(peer), 'sign-in': signInWork(peer), check: checkWork(peer) },
-          close: () => program.close().finally(forget),
-        };
-      } catch (error) {
-        await forget();
-        throw error;
-      }
+      const peer = { origin, world };
+      return {
+        origin,
+        startAgain,
+        ...(await startAgain()),
+        works: { route: routeWork(peer), 'sign-in': signInWork(peer), check: checkWork(peer) },
+      };
     },
   };
 }
@@ -162,11 +161,11 @@ function routeWork(peer: Peer): Work {
   const expected = `${provider.issuerOf(0)}/authorize?`;
   return {
     prove: () =>
-      onLine(peer.origin, async (line) => {
+      once(peer.origin, async (line) => {
         const location = locationOf(await line.ask(pageAsking()));
         insist(location.startsWith(expected), `sent to ${location}`);
         provider.authorize(location, emailOf(0, 7));
-        return 'one provider, no look-up; client, PKCE, state and nonce sent';
+        return `one provider, no look-up; our client; sent: ${protectionsOf(location)}`;
       }),
     async operate(line) {
       const location = locationOf(await line.ask(pageAsking()));
@@ -178,7 +177,7 @@ function routeWork(peer: Peer): Work {
 function signInWork(peer: Peer): Work {
   return {
     prove: () =>
-      onLine(peer.origin, async (line) => {
+      once(peer.origin, async (line) => {
         const email = emailOf(0, 7);
         const start = await line.ask(pageAsking());
         const callback = peer.world.provider.authorize(locationOf(start), email);
@@ -193,7 +192,7 @@ function signInWork(peer: Peer): Work {
         return 'the session is of the right person; a wrong state and another browser are refused';
       }),
     async operate(line) {
-      await signIn(line, peer, emailOf(0, randomPerson()));
+      await signIn(line, peer, somebodyOf(1).email);
     },
   };
 }
@@ -212,7 +211,7 @@ function checkWork(peer: Peer): Work {
   const pool = new SessionPool<string>();
   return {
     prove: () =>
-      onLine(peer.origin, async (line) => {
+      once(peer.origin, async (line) => {
         const email = emailOf(0, 8);
         const cookie = await signIn(line, peer, email);
         await whoIs(line, cookie, email);
@@ -222,7 +221,7 @@ function checkWork(peer: Peer): Work {
         insist(none.status === 302, `no session is answered with ${none.status}`);
         return 'the page for the right person; a tampered session and none are sent to sign in';
       }),
-    prepare: () => pool.fill(peer.origin, (line) => signIn(line, peer, emailOf(0, randomPerson()))),
+    prepare: () => pool.fill(peer.origin, (line) => signIn(line, peer, somebodyOf(1).email)),
     async operate(line) {
       const { status, body } = await line.ask(pageAsking(pool.pick()));
       insist(status === 200 && body === PAGE, `the page is answered with ${status}`);

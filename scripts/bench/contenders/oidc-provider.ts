@@ -2,10 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
 import type { Contender, Running, Work } from '../contender.ts';
-import type { Answer, Asking, Line } from '../line.ts';
+import { once, type Answer, type Asking, type Line } from '../line.ts';
 import { startPeer } from '../peer-program.ts';
-import { insist, onLine, randomPerson, SessionPool, tampered } from '../peer-work.ts';
-import { emailOf } from '../world.ts';
+import { emailOf, insist, SessionPool, tampered } from '../peer-work.ts';
+import { somebodyOf } from '../world.ts';
 
 const CLIENT_ID = 'bench';
 const CONNECTIONS = 64;
@@ -19,14 +19,14 @@ interface Tokens {
 /** What is signed with: by the key's kind an ID token costs 0.1 or 1.7 ms. */
 export function oidcProvider(algorithm: 'ES256' | 'RS256'): Contender {
   return {
-    name: `oidc-provider in memory, ${algorithm}`,
+    name: algorithm === 'ES256' ? 'oidc-provider' : `oidc-provider, ${algorithm}`,
     kind: 'peer',
     workloads: ['refresh', 'userinfo'],
     async start(): Promise<Running | string> {
       const secret = randomBytes(24).toString('base64url');
       const program = await startPeer({
         file: 'oidc-provider.js',
-        env: () => ({ ALGORITHM: algorithm, CLIENT_SECRET: secret }),
+        env: { ALGORITHM: algorithm, CLIENT_SECRET: secret },
         firstPath: '/.well-known/openid-configuration',
       });
       if (typeof program === 'string') return program;
@@ -69,8 +69,8 @@ function tokensOf({ status, body }: Answer): Tokens {
   return { access_token, id_token, refresh_token };
 }
 
-async function firstToken(line: Line, person: number): Promise<string> {
-  const { status, body } = await line.ask({ path: `/first/${encodeURIComponent(emailOf(0, person))}` });
+async function firstToken(line: Line, email = somebodyOf(1).email): Promise<string> {
+  const { status, body } = await line.ask({ path: `/first/${encodeURIComponent(email)}` });
   if (status !== 200) throw new Error(`no first refresh token but ${status}: ${body}`);
   return body;
 }
@@ -80,8 +80,9 @@ function refreshWork(client: ClientOfPeer): Work {
   const chains: string[] = [];
   return {
     prove: () =>
-      onLine(client.origin, async (line) => {
-        const first = await firstToken(line, 7);
+      once(client.origin, async (line) => {
+        const email = emailOf(0, 7);
+        const first = await firstToken(line, email);
         const tokens = tokensOf(await line.ask(refreshAsking(client, first)));
         insist(tokens.refresh_token !== first, 'the refresh token is not rotated');
         const jwks = JSON.parse((await line.ask({ path: '/jwks' })).body) as JSONWebKeySet;
@@ -89,7 +90,7 @@ function refreshWork(client: ClientOfPeer): Work {
           issuer: client.origin,
           audience: CLIENT_ID,
         });
-        insist(payload['email'] === emailOf(0, 7), 'the ID token is of somebody else');
+        insist(payload['email'] === email, 'the ID token is of somebody else');
         insist(protectedHeader.alg === client.algorithm, `signed with ${protectedHeader.alg}`);
         const bad = { ...client, authorization: basicAuthorization('wrong') };
         const stranger = await line.ask(refreshAsking(bad, tokens.refresh_token));
@@ -101,11 +102,11 @@ function refreshWork(client: ClientOfPeer): Work {
         return `rotated, ID token with ${client.algorithm} verified, a wrong secret and a used token refused`;
       }),
     prepare: () =>
-      onLine(client.origin, async (line) => {
-        while (chains.length < CONNECTIONS) chains.push(await firstToken(line, chains.length));
+      once(client.origin, async (line) => {
+        while (chains.length < CONNECTIONS) chains.push(await firstToken(line));
       }),
     async operate(line) {
-      const token = chains.pop() ?? (await firstToken(line, 0));
+      const token = chains.pop() ?? (await firstToken(line));
       chains.push(tokensOf(await line.ask(refreshAsking(client, token))).refresh_token);
     },
   };
@@ -113,15 +114,16 @@ function refreshWork(client: ClientOfPeer): Work {
 
 function userInfoWork(client: ClientOfPeer): Work {
   const pool = new SessionPool<{ readonly email: string; readonly token: string }>();
-  const signIn = async (line: Line, person: number) => {
-    const first = await firstToken(line, person);
+  const signIn = async (line: Line) => {
+    const { email } = somebodyOf(1);
+    const first = await firstToken(line, email);
     const tokens = tokensOf(await line.ask(refreshAsking(client, first)));
-    return { email: emailOf(0, person), token: tokens.access_token };
+    return { email, token: tokens.access_token };
   };
   return {
     prove: () =>
-      onLine(client.origin, async (line) => {
-        const { email, token } = await signIn(line, 7);
+      once(client.origin, async (line) => {
+        const { email, token } = await signIn(line);
         const { status, body } = await line.ask(userInfoAsking(token));
         insist(
           status === 200 && (JSON.parse(body) as { email?: unknown }).email === email,
@@ -133,7 +135,7 @@ function userInfoWork(client: ClientOfPeer): Work {
         insist(none.status >= 400, `no token is answered with ${none.status}`);
         return 'the right address; a tampered token and none refused';
       }),
-    prepare: () => pool.fill(client.origin, (line) => signIn(line, randomPerson())),
+    prepare: () => pool.fill(client.origin, signIn),
     async operate(line) {
       const { email, token } = pool.pick();
       const { status, body } = await line.ask(userInfoAsking(token));
