@@ -11,13 +11,18 @@ import lockfile from 'proper-lockfile';
 const root = resolve(import.meta.dirname, '..');
 const stamp = join(root, 'dist', '.built');
 
+/** Paths under a folder, but for packages that programs in it have of their own. */
+function sourcesIn(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : sourcesIn(path);
+    return entry.isFile() && /\.(ts|json)$/.test(entry.name) ? [path] : [];
+  });
+}
+
 /** Newest modification under the sources, in milliseconds since the epoch. */
 function newestSource() {
-  const files = ['src', 'scripts'].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && /\.(ts|json)$/.test(entry.name))
-      .map((entry) => join(entry.parentPath, entry.name)),
-  );
+  const files = ['src', 'scripts'].flatMap((folder) => sourcesIn(join(root, folder)));
   files.push(join(root, 'tsconfig.json'), join(root, 'package-lock.json'));
   return Math.max(...files.map((file) => statSync(file).mtimeMs));
 }

@@ -33,6 +33,8 @@ export class BenchProvider {
   readonly clientSecret = randomBytes(24).toString('base64url');
   readonly #server: Server;
   readonly #origin: string;
+  /** The same by another name: some allow plain HTTP to `localhost` alone. */
+  readonly #localhost: string;
   readonly #privateKey: KeyObject;
   readonly #jwks: string;
   /** Of the key that signs ID tokens. */
@@ -51,7 +53,9 @@ export class BenchProvider {
 
   private constructor(server: Server) {
     this.#server = server;
-    this.#origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const { port } = server.address() as AddressInfo;
+    this.#origin = `http://127.0.0.1:${port}`;
+    this.#localhost = `http://localhost:${port}`;
     const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     this.#privateKey = privateKey;
     this.publicKeyPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
@@ -62,6 +66,11 @@ export class BenchProvider {
 
   issuerOf(organization: number): string {
     return `${this.#origin}/o/${organization}`;
+  }
+
+  /** The issuer of the same organization for whoever asks it under that name. */
+  localhostIssuerOf(organization: number): string {
+    return `${this.#localhost}/o/${organization}`;
   }
 
   /** From now on its calls are taken and not answered. */
@@ -76,7 +85,8 @@ export class BenchProvider {
    */
   authorize(authorizationUrl: string, email: string, { withoutNonce, withoutPkce }: Leniency = {}): URL {
     const { origin, pathname, searchParams } = new URL(authorizationUrl);
-    if (origin !== this.#origin) throw new Error(`sent to ${origin}, which is not the provider`);
+    if (origin !== this.#origin && origin !== this.#localhost)
+      throw new Error(`sent to ${origin}, which is not the provider`);
     const issuer = origin + pathname.replace(/\/authorize$/, '');
     const demand = (name: string) => {
       const value = searchParams.get(name);
@@ -107,7 +117,8 @@ export class BenchProvider {
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [path = ''] = (request.url ?? '').split('?');
     const [, issuerPath = '', endpoint = ''] = /^(\/o\/\d+)\/(.+)$/.exec(path) ?? [];
-    const issuer = this.#origin + issuerPath;
+    const isLocalhost = request.headers.host?.startsWith('localhost:') === true;
+    const issuer = (isLocalhost ? this.#localhost : this.#origin) + issuerPath;
     if (this.#hanging.has(issuer)) return;
     if (endpoint === '.well-known/openid-configuration') return send(response, 200, metadataOf(issuer));
     if (endpoint === 'jwks') return send(response, 200, this.#jwks);
