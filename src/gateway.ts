@@ -153,7 +153,7 @@ function openServers(config: Config, parts: HttpParts, all: Metrics | undefined)
   const own =
     typeof config.metrics === 'string' || all === undefined
       ? undefined
-      : { server: gracefulServer(() => metricsListener(all)), port: config.metrics.port };
+      : { server: gracefulServer(() => ({ listener: metricsListener(all) })), port: config.metrics.port };
   return {
     /** @throws Refusal if a port cannot be listened on */
     async listen() {

@@ -6,7 +6,7 @@ import type { WorkloadId } from './contender.ts';
 import { gatehouse } from './contenders/gatehouse.ts';
 import { measure } from './measure.ts';
 import { BenchProvider } from './provider.ts';
-const postgres = await openPostgres(undefined, { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track_planning': 'on', 'pg_stat_statements.track': 'all', shared_buffers: '256MB' });
+const postgres = await openPostgres(undefined, { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track_planning': 'on', 'pg_stat_statements.track': 'top', shared_buffers: '256MB' });
 const provider = await BenchProvider.start();
 const folder = await mkdtemp(join(tmpdir(), 'prof-'));
 const world = { provider, organizations: 1000, signInOrganizations: 100, async newDatabase(name: string) { await postgres.query(`CREATE DATABASE b_${name}`); return postgres.urlOf(`b_${name}`); } };

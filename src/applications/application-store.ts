@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { AuditAction } from '../audit/audit-event.ts';
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import {
   applicationSettings,
@@ -39,15 +40,13 @@ function applicationFromRow(row: ApplicationRow): Application {
   };
 }
 
+const FIND_APPLICATION = statement('find-application', `${SELECT} WHERE a.client_id = :clientId`);
+
 export async function findApplication(
   database: Database,
   clientId: string,
 ): Promise<Application | undefined> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: ApplicationRow[] }>(`${SELECT} WHERE a.client_id = :clientId`, { clientId })
-      .options({ name: 'find-application' }),
-  );
+  const rows = await database.query<ApplicationRow>(FIND_APPLICATION, { clientId });
   return rows[0] === undefined ? undefined : applicationFromRow(rows[0]);
 }
 

@@ -51,17 +51,16 @@ interface LookRow {
  */
 export async function lookForUnsealed(database: Database): Promise<SealingLook> {
   const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: LookRow[] }>(
-        // CASE, as the mark must move also where it takes too long to find out whether anything else is to be done.
-        `SELECT CASE WHEN ${HORIZON_PASSED} AND next_through > through THEN true
+    // Not prepared: a plan that was made when there was next to nothing would be kept.
+    db.raw<{ rows: LookRow[] }>(
+      // CASE, as the mark must move also where it takes too long to find out whether anything else is to be done.
+      `SELECT CASE WHEN ${HORIZON_PASSED} AND next_through > through THEN true
                 ELSE EXISTS (SELECT ${unsealedAfter('w.through')}) END AS due,
                 CASE WHEN next_through > through AND noted_at < now() - interval '1 hour'
                           AND next_horizon > pg_snapshot_xmin(pg_current_snapshot()) THEN noted_at END AS held_up_since,
                 through <= coalesce((SELECT max(event_id) FROM audit_seals), 0) AS is_ours
          FROM audit_sealing w`,
-      )
-      .options({ name: 'look-for-unsealed' }),
+    ),
   );
   const [row] = rows;
   if (row?.is_ours !== true) {

@@ -31,16 +31,20 @@ export function fedMemory<Value extends object>(options: FedMemoryOptions<Value>
   let hits = 0;
   let misses = 0;
   const counts = () => ({ hits, misses, entries: held.size });
+  /** Grows with every change of the tables: what was read before may be outdated. */
+  let epoch = 0;
   feed.subscribe(
     (change) => {
-      if (change === undefined || (options.isWhole === true && tables.includes(change.table))) held.clear();
-      else if (tables.includes(change.table)) held.delete(change.key);
+      if (change !== undefined && !tables.includes(change.table)) return;
+      epoch++;
+      if (change === undefined || options.isWhole === true) held.clear();
+      else held.delete(change.key);
     },
     { name, counts },
   );
-  const readAndHold = async (key: string, epoch: number): Promise<Value> => {
+  const readAndHold = async (key: string, readAt: number): Promise<Value> => {
     const value = await read(key);
-    if (feed.isAlive() && feed.epoch() === epoch) {
+    if (feed.isAlive() && epoch === readAt) {
       const ttl = options.ttlMs?.(value);
       held.set(key, value, ttl === undefined ? {} : { ttl: Math.max(1, Math.ceil(ttl)) });
     }
@@ -54,12 +58,12 @@ export function fedMemory<Value extends object>(options: FedMemoryOptions<Value>
         return Promise.resolve(known);
       }
       misses++;
-      const epoch = feed.epoch();
+      const readAt = epoch;
       // A read that began before a change must not answer who asks after it.
-      const flight = `${epoch} ${key}`;
+      const flight = `${readAt} ${key}`;
       const underWay =
         reading.get(flight) ??
-        readAndHold(key, epoch).finally(() => {
+        readAndHold(key, readAt).finally(() => {
           reading.delete(flight);
         });
       reading.set(flight, underWay);

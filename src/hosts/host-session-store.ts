@@ -3,6 +3,7 @@
  * is; so whatever ends the session, or what the session needs, ends it too.
  */
 import type { Database } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import { LIVE_SESSIONS, sessionFromRow, TOUCH, type SessionRow } from '../sessions/session-store.ts';
 import type { Session } from '../sessions/session.ts';
 
@@ -19,16 +20,9 @@ interface HostSessionRow extends SessionRow {
   readonly renews_in_seconds: number | null;
 }
 
-/** The live session behind a host's own cookie. Looking it up is activity of that session. */
-export async function findHostSession(
-  database: Database,
-  { host, digest }: { readonly host: string; readonly digest: Buffer },
-  idleTtlSeconds: number,
-): Promise<HostSession | undefined> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: HostSessionRow[] }>(
-        `WITH here AS (
+const FIND_HOST_SESSION = statement(
+  'find-host-session',
+  `WITH here AS (
            SELECT session_id, sealed_tokens, CAST(extract(epoch FROM renew_at - now()) AS float8) AS renews_in_seconds
            FROM host_sessions WHERE secret_digest = :digest AND host = :host
          ),
@@ -36,10 +30,15 @@ export async function findHostSession(
          touched AS (${TOUCH})
          SELECT live.*, here.sealed_tokens, here.renews_in_seconds
          FROM here JOIN live ON live.id = here.session_id`,
-        { host, digest, idleTtlSeconds },
-      )
-      .options({ name: 'find-host-session' }),
-  );
+);
+
+/** The live session behind a host's own cookie. Looking it up is activity of that session. */
+export async function findHostSession(
+  database: Database,
+  { host, digest }: { readonly host: string; readonly digest: Buffer },
+  idleTtlSeconds: number,
+): Promise<HostSession | undefined> {
+  const rows = await database.query<HostSessionRow>(FIND_HOST_SESSION, { host, digest, idleTtlSeconds });
   const [row] = rows;
   return (
     row && {

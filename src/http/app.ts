@@ -240,11 +240,25 @@ function answerHeaders({ config }: HttpParts): RequestHandler {
     referrerPolicy: { policy: 'strict-origin' },
     xFrameOptions: { action: 'deny' },
   });
+  const headers = new Map([['Cache-Control', 'no-store'], ...headersOf(security)]);
   return (request, response, next) => {
-    response.set('Cache-Control', 'no-store');
+    response.setHeaders(headers);
     // Nothing is ever as it was: Express would answer 304 to a condition that anything meets.
     delete request.headers['if-none-match'];
     delete request.headers['if-modified-since'];
-    security(request, response, next);
+    next();
   };
+}
+
+/** What helmet sets: the same for every answer, so it is asked once. */
+function headersOf(security: ReturnType<typeof helmet>): ReadonlyMap<string, string> {
+  const headers = new Map<string, string>();
+  const response = {
+    setHeader: (name: string, value: string) => headers.set(name, value),
+    removeHeader: () => undefined,
+  };
+  security({} as Request, response as unknown as Response, (error?: unknown) => {
+    if (error instanceof Error) throw error;
+  });
+  return headers;
 }

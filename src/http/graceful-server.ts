@@ -2,7 +2,7 @@
  * The HTTP server around the app: time limits for slow clients, and a stop that cuts nobody off. Requests under way are
  * answered and their connections ended with the answer, so that a proxy takes the next request elsewhere.
  */
-import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Refusal } from '../errors.ts';
@@ -22,20 +22,29 @@ export interface GracefulServer {
   stop(): Promise<void>;
 }
 
+/** What a server calls for its requests. */
+export interface Answering {
+  /** Answers before it returns, or says that it did not. */
+  readonly atOnce?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  readonly listener: RequestListener;
+}
+
 /**
- * @param listener made with the server's own word on whether it is stopping
+ * @param answering made with the server's own word on whether it is stopping
  * @param stopDelaySeconds how long it takes connections after it was told to stop
  */
 export function gracefulServer(
-  listener: (isStopping: () => boolean) => RequestListener,
+  answering: (isStopping: () => boolean) => Answering,
   stopDelaySeconds = 0,
 ): GracefulServer {
   let isStopping = false;
   /** Connections that wait for a request are ended only then: a proxy may be sending one just now. */
   let isClosed = false;
   const underWay = new Set<ServerResponse>();
-  const answer = listener(() => isStopping);
+  const { atOnce, listener } = answering(() => isStopping);
   const server = createServer(LIMITS, (request, response) => {
+    // Nobody has to wait for what is over when it begins.
+    if (!isStopping && atOnce?.(request, response) === true) return;
     noteRequest(request);
     underWay.add(response);
     if (isStopping) response.shouldKeepAlive = false;
@@ -43,7 +52,7 @@ export function gracefulServer(
       underWay.delete(response);
       if (isClosed) server.closeIdleConnections();
     });
-    answer(request, response);
+    listener(request, response);
   });
   server.on('connection', noteConnection);
   return {

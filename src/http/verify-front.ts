@@ -16,7 +16,7 @@ const UNCHANGING = ['Cache-Control', 'no-store', 'Content-Length', '0'] as const
 
 /** @returns a handler that says whether it has answered */
 export function verifyFront(
-  { config, cookies, hosts }: Pick<HttpParts, 'config' | 'cookies' | 'hosts'>,
+  { config, cookies, hosts, meters }: Pick<HttpParts, 'config' | 'cookies' | 'hosts' | 'meters'>,
   isTrusted: ProxyTrust,
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
   const own = new URL(config.publicUrl).host;
@@ -55,6 +55,7 @@ export function verifyFront(
     const verified = hosts.memory.recall(memoryKey(asked.name, hash('sha256', secret, 'hex')));
     if (verified === undefined) return false;
     response.writeHead(200, [...UNCHANGING, ...verified.headers]).end();
+    meters.verified();
     return true;
   };
 }

@@ -6,6 +6,7 @@ import type { ConnectionRoute } from '../connections/connection-route.ts';
 import type { Cutover } from '../cutover/cutover.ts';
 import { cutoverFromRow, type CutoverRow } from '../cutover/cutover-store.ts';
 import type { Database } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import type { DomainName } from '../organizations/domain-name.ts';
 import type { EmailAddress } from '../organizations/email-address.ts';
 import type { Organization } from '../organizations/organization.ts';
@@ -54,33 +55,33 @@ interface DirectoryRow extends OrganizationRow {
   readonly names_people: boolean;
 }
 
+const findBy = (key: DirectoryKey) =>
+  statement(
+    `directory-by-${key}`,
+    `SELECT o.*,
+       ARRAY(SELECT name FROM domains
+             WHERE organization_id = o.id AND verified_at IS NOT NULL
+             ORDER BY verified_at, created_at, name) AS domains,
+       (SELECT coalesce(json_agg(c ORDER BY c.created_at), '[]')
+        FROM connections c WHERE c.organization_id = o.id) AS connections,
+       (SELECT coalesce(json_agg(json_build_object('kind', r.kind, 'value', r.value, 'connectionId', r.connection_id)), '[]')
+        FROM connection_routes r WHERE r.organization_id = o.id AND r.kind <> 'address') AS routes,
+       ARRAY(SELECT DISTINCT r.connection_id FROM connection_routes r
+             WHERE r.organization_id = o.id AND r.kind = 'address') AS address_routed,
+       (SELECT row_to_json(x) FROM cutovers x WHERE x.organization_id = o.id) AS cutover,
+       EXISTS (SELECT FROM cutovers x JOIN cutover_people p ON p.cutover_id = x.id
+               WHERE x.organization_id = o.id) AS names_people
+     FROM organizations o WHERE o.id = (${ORGANIZATION_OF[key]})`,
+  );
+
+const FIND = { domain: findBy('domain'), slug: findBy('slug'), connection: findBy('connection') };
+
 export async function findDirectoryEntry(
   database: Database,
   key: DirectoryKey,
   value: string,
 ): Promise<DirectoryEntry | undefined> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: DirectoryRow[] }>(
-        `SELECT o.*,
-           ARRAY(SELECT name FROM domains
-                 WHERE organization_id = o.id AND verified_at IS NOT NULL
-                 ORDER BY verified_at, created_at, name) AS domains,
-           (SELECT coalesce(json_agg(c ORDER BY c.created_at), '[]')
-            FROM connections c WHERE c.organization_id = o.id) AS connections,
-           (SELECT coalesce(json_agg(json_build_object('kind', r.kind, 'value', r.value, 'connectionId', r.connection_id)), '[]')
-            FROM connection_routes r WHERE r.organization_id = o.id AND r.kind <> 'address') AS routes,
-           ARRAY(SELECT DISTINCT r.connection_id FROM connection_routes r
-                 WHERE r.organization_id = o.id AND r.kind = 'address') AS address_routed,
-           (SELECT row_to_json(x) FROM cutovers x WHERE x.organization_id = o.id) AS cutover,
-           EXISTS (SELECT FROM cutovers x JOIN cutover_people p ON p.cutover_id = x.id
-                   WHERE x.organization_id = o.id) AS names_people
-         FROM organizations o WHERE o.id = (${ORGANIZATION_OF[key]})`,
-        { value },
-      )
-      .options({ name: `directory-by-${key}` }),
-  );
-  const [row] = rows;
+  const [row] = await database.query<DirectoryRow>(FIND[key], { value });
   return row === undefined
     ? undefined
     : {
@@ -95,6 +96,13 @@ export async function findDirectoryEntry(
       };
 }
 
+const PERSON_ROUTES = statement(
+  'person-routes',
+  `SELECT ARRAY(SELECT connection_id FROM connection_routes
+                WHERE organization_id = :organizationId AND kind = 'address' AND value = :address) AS connection_ids,
+          (SELECT is_moved FROM cutover_people WHERE cutover_id = CAST(:cutoverId AS uuid) AND email = :address) AS is_named`,
+);
+
 /** What routes and the cut-over say of one address; asked only where they name addresses at all. */
 export async function findPersonRoutes(
   database: Database,
@@ -102,16 +110,9 @@ export async function findPersonRoutes(
   address: EmailAddress,
 ): Promise<PersonRoutes> {
   if (addressRouted.length === 0 && !namesPeople) return NO_PERSON_ROUTES;
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: { connection_ids: readonly string[]; is_named: boolean | null }[] }>(
-        `SELECT ARRAY(SELECT connection_id FROM connection_routes
-                      WHERE organization_id = :organizationId AND kind = 'address' AND value = :address) AS connection_ids,
-                (SELECT is_moved FROM cutover_people WHERE cutover_id = CAST(:cutoverId AS uuid) AND email = :address) AS is_named`,
-        { organizationId: organization.id, address, cutoverId: cutover?.id ?? null },
-      )
-      .options({ name: 'person-routes' }),
+  const [row] = await database.query<{ connection_ids: readonly string[]; is_named: boolean | null }>(
+    PERSON_ROUTES,
+    { organizationId: organization.id, address, cutoverId: cutover?.id ?? null },
   );
-  const [row] = rows;
   return { connectionIds: row?.connection_ids ?? [], isNamed: row?.is_named ?? undefined };
 }

@@ -33,6 +33,12 @@ const KEY_OF_TABLE: Readonly<Record<string, DirectoryKey>> = {
   connections: 'connection',
 };
 
+/** All that `findDirectoryEntry` reads. */
+const TABLES: ReadonlySet<string> = new Set([
+  ...Object.keys(KEY_OF_TABLE),
+  ...['connection_routes', 'cutovers', 'cutover_people'],
+]);
+
 export function openDirectory(database: Database, feed: ChangeFeed): Directory {
   const directory = new CachedDirectory(database, feed);
   feed.subscribe(
@@ -57,6 +63,8 @@ class CachedDirectory {
   readonly #entries = new LRUCache<string, DirectoryEntry>({ max: MOST_ENTRIES });
   /** Reads under way, so that a thousand people of one company ask once. */
   readonly #reading = new Map<string, Promise<DirectoryEntry | undefined>>();
+  /** Grows with every change that concerns the directory: what was read before may be outdated. */
+  #epoch = 0;
   #hits = 0;
   #misses = 0;
 
@@ -76,7 +84,7 @@ class CachedDirectory {
       }
     }
     this.#misses++;
-    const epoch = this.#feed.epoch();
+    const epoch = this.#epoch;
     // A read that began before a change must not answer who asks after it.
     const flight = `${epoch} ${name}`;
     const reading =
@@ -90,7 +98,7 @@ class CachedDirectory {
 
   async #read(key: DirectoryKey, value: string, epoch: number): Promise<DirectoryEntry | undefined> {
     const entry = await findDirectoryEntry(this.#database, key, value);
-    if (this.#feed.isAlive() && this.#feed.epoch() === epoch) {
+    if (this.#feed.isAlive() && this.#epoch === epoch) {
       this.#ids.set(`${key} ${value}`, entry?.organization.id ?? '');
       if (entry !== undefined) this.#remember(entry);
     }
@@ -111,10 +119,14 @@ class CachedDirectory {
 
   forget(change: Change | undefined): void {
     if (change === undefined) {
+      this.#epoch++;
       this.#ids.clear();
       this.#entries.clear();
       return;
     }
+    // People sign in and out all the time, which leads nobody elsewhere.
+    if (!TABLES.has(change.table)) return;
+    this.#epoch++;
     if (change.organizationId !== null) this.#entries.delete(change.organizationId);
     const key = KEY_OF_TABLE[change.table];
     if (key !== undefined) this.#ids.delete(`${key} ${change.key}`);

@@ -6,6 +6,7 @@
  */
 import { isNativeError } from 'node:util/types';
 import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
+import { statement, type Statement } from '../database/statement.ts';
 import { ADMISSION, LAPSED_SINCE, type AdmissionQuestion } from './admission-store.ts';
 import { issuedBeforeRestore } from '../sessions/restore-store.ts';
 import type { Answered } from './admit-identity.ts';
@@ -215,19 +216,16 @@ const WORTH_ANOTHER_TRY: ReadonlySet<string | undefined> = new Set(['40001', '40
 
 /** @throws GatewayError `temporarily_unavailable`; nothing was written then, or everything was */
 export async function finishLogin(database: Database, login: FinishLogin): Promise<FinishedLogin> {
-  const bindings = {
+  const bindings: Readonly<Record<string, unknown>> = {
     isTest: false,
     ...login,
     uses: JSON.stringify(login.uses),
     authenticationMethods: [...login.authenticationMethods],
   };
-  const statement = statementFor(login);
+  const finishing = statementFor(login);
   for (let tries = 1; ; tries++) {
     try {
-      const { rows } = await database.run((db) =>
-        db.raw<{ rows: FinishedLogin[] }>(statement.sql, bindings).options({ name: statement.name }),
-      );
-      const [row] = rows;
+      const [row] = await database.query<FinishedLogin>(finishing, bindings);
       if (row === undefined) throw new Error('the statement that finishes a sign-in has no answer');
       return row;
     } catch (error) {
@@ -237,9 +235,11 @@ export async function finishLogin(database: Database, login: FinishLogin): Promi
   }
 }
 
-function statementFor({ callbackDigest, uses }: FinishLogin) {
-  if (callbackDigest !== null) return { sql: FINISH_AFTER_LOST_RACE, name: 'finish-login-by-code' };
-  return uses.length === 1 && uses[0]?.purpose === 'opaque-token'
-    ? { sql: FINISH_BY_OPAQUE_TOKEN, name: 'finish-login-by-opaque-token' }
-    : { sql: FINISH, name: 'finish-login' };
+const BY_TOKEN = statement('finish-login', FINISH);
+const BY_CODE = statement('finish-login-by-code', FINISH_AFTER_LOST_RACE);
+const BY_OPAQUE_TOKEN = statement('finish-login-by-opaque-token', FINISH_BY_OPAQUE_TOKEN);
+
+function statementFor({ callbackDigest, uses }: FinishLogin): Statement {
+  if (callbackDigest !== null) return BY_CODE;
+  return uses.length === 1 && uses[0]?.purpose === 'opaque-token' ? BY_OPAQUE_TOKEN : BY_TOKEN;
 }

@@ -6,13 +6,14 @@
  */
 import { isIP } from 'node:net';
 import { isNativeError } from 'node:util/types';
-import { Agent, fetch as undiciFetch } from 'undici';
 import { findGatewayError, GatewayError } from '../errors.ts';
 import { parseUrl } from '../parse-url.ts';
 import { outboundCall } from '../tracing.ts';
+import { withoutUndefined } from '../without-undefined.ts';
 import { currentDeadline, joinedDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 import { isPublicAddress } from './public-address.ts';
 import { openResolver, type Resolver } from './resolver.ts';
+import { sendBy, sender } from './send.ts';
 
 /** Largest body in KiB, after decompression. */
 const LARGEST_BODY_KIB = 256;
@@ -76,7 +77,8 @@ const FORBIDDEN_PORTS: ReadonlySet<string> = new Set(
 );
 
 export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
-  const send = policy.fetch ?? sender(policy.resolver ?? openResolver(policy));
+  const send =
+    policy.fetch === undefined ? sender(policy.resolver ?? openResolver(policy)) : sendBy(policy.fetch);
   return async (target, options = {}, limits = {}) => {
     const url = String(target);
     const objection = urlObjection(url, policy);
@@ -87,10 +89,12 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
       options.signal,
     ]);
     try {
-      return await outboundCall({ method: options.method, url: new URL(url) }, async () => {
-        const response = await send(url, { ...options, redirect: 'manual', signal });
-        return withinLimits(response, limits.largestKib ?? LARGEST_BODY_KIB);
-      });
+      const { method, headers, body } = options;
+      const largestKib = limits.largestKib ?? LARGEST_BODY_KIB;
+      const asked = { ...withoutUndefined({ method, headers, body }), signal, largestKib };
+      return await outboundCall({ method, url: new URL(url) }, async () =>
+        withoutRedirect(await send(url, asked)),
+      );
     } catch (error) {
       const ours = findGatewayError(error);
       if (ours !== undefined) throw ours;
@@ -104,48 +108,10 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
   };
 }
 
-/** How long a connection is kept for the next call to the same provider. */
-const KEEP_ALIVE_MS = 30_000;
-
-/** Sends by connections of our own, to the addresses that the resolver allows. */
-function sender({ lookup }: Resolver): typeof fetch {
-  // Said here, because the environment could say otherwise (NODE_TLS_REJECT_UNAUTHORIZED, --tls-min-v1.0).
-  const tls = { rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
-  const dispatcher = new Agent({ connect: { lookup, ...tls }, keepAliveTimeout: KEEP_ALIVE_MS });
-  // The same interface from the same authors; the types of the one in Node.js are of another release.
-  return ((url: string, options: object) =>
-    undiciFetch(url, { ...options, dispatcher })) as unknown as typeof fetch;
-}
-
-/** The response with its body read whole, so that the deadline and the limit cover it. */
-async function withinLimits(response: Response, largestKib: number): Promise<Response> {
-  const refuse = async (reason: string): Promise<never> => {
-    await response.body?.cancel().catch(() => undefined);
-    throw new GatewayError('identity_provider_error', { reason });
-  };
-  if (response.type === 'opaqueredirect' || (response.status >= 300 && response.status < 400)) {
-    return refuse('the provider answered with a redirect, which is not followed');
-  }
-  if (response.headers.get('content-encoding')?.includes(',') === true) {
-    return refuse('the answer is encoded more than once');
-  }
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  if (response.body !== null) {
-    const reader = response.body.getReader() as ReadableStreamDefaultReader<Uint8Array>;
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      size += part.value.byteLength;
-      if (size > largestKib * 1024) {
-        await reader.cancel().catch(() => undefined);
-        const reason = `the answer is larger than ${largestKib} KiB`;
-        throw new GatewayError('identity_provider_error', { reason });
-      }
-      chunks.push(part.value);
-    }
-  }
-  const { status, statusText, headers } = response;
-  const hasNoBody = status === 204 || status === 205;
-  return new Response(hasNoBody ? null : Buffer.concat(chunks), { status, statusText, headers });
+function withoutRedirect(response: Response): Response {
+  if (response.status < 300 || response.status >= 400) return response;
+  const reason = 'the provider answered with a redirect, which is not followed';
+  throw new GatewayError('identity_provider_error', { reason });
 }
 
 /** A system's error code says enough; its message may quote the address. */

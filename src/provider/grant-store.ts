@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { ConnectionKind } from '../connections/connection.ts';
 import type { Database } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 
 export type GrantTokenKind = 'AuthorizationCode' | 'RefreshToken' | 'AccessToken' | 'DeviceCode';
 
@@ -97,21 +98,22 @@ const grantFromRow = (row: GrantRow): LiveGrant => ({
   },
 });
 
+const FIND_GRANT_TOKEN = statement(
+  'find-grant-token',
+  `SELECT t.payload, CAST(extract(epoch FROM clock_timestamp() - t.consumed_at) AS float8) AS consumed_seconds_ago,
+                ${GRANT_COLUMNS}
+         FROM grant_tokens t JOIN ${LIVE_GRANTS} ON t.grant_id = g.id
+         WHERE t.digest = :digest AND t.expires_at > now()`,
+);
+
 /** A code or a token that is good, or was good before it was used. */
 export async function findGrantToken(
   database: Database,
   { kind, value }: GrantTokenName,
 ): Promise<FoundGrantToken | undefined> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: (GrantRow & { payload: Payload; consumed_seconds_ago: number | null })[] }>(
-        `SELECT t.payload, CAST(extract(epoch FROM clock_timestamp() - t.consumed_at) AS float8) AS consumed_seconds_ago,
-                ${GRANT_COLUMNS}
-         FROM grant_tokens t JOIN ${LIVE_GRANTS} ON t.grant_id = g.id
-         WHERE t.digest = :digest AND t.expires_at > now()`,
-        { digest: digestOf(kind, value) },
-      )
-      .options({ name: 'find-grant-token' }),
+  const rows = await database.query<GrantRow & { payload: Payload; consumed_seconds_ago: number | null }>(
+    FIND_GRANT_TOKEN,
+    { digest: digestOf(kind, value) },
   );
   const [row] = rows;
   if (row === undefined) return undefined;
@@ -122,10 +124,10 @@ export async function findGrantToken(
   };
 }
 
+const FIND_GRANT = statement('find-grant', `SELECT ${GRANT_COLUMNS} FROM ${LIVE_GRANTS} WHERE g.id = :id`);
+
 export async function findGrant(database: Database, id: string): Promise<LiveGrant | undefined> {
-  const { rows } = await database.run((db) =>
-    db.raw<{ rows: GrantRow[] }>(`SELECT ${GRANT_COLUMNS} FROM ${LIVE_GRANTS} WHERE g.id = :id`, { id }),
-  );
+  const rows = await database.query<GrantRow>(FIND_GRANT, { id });
   return rows[0] === undefined ? undefined : grantFromRow(rows[0]);
 }
 /** Ends a grant and everything under it; what was issued a moment ago is as dead as the rest. */

@@ -3,6 +3,7 @@
  * conditional statement, on any number of nodes: all of it happens or none.
  */
 import type { Database } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import { digestOf, type GrantTokenName, type LiveGrant, type Payload } from './grant-store.ts';
 
 /** The library names a code or a token by its value, of which nothing but the digest is stored. */
@@ -29,6 +30,17 @@ const SIGNED_IN = `
   JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id
   RETURNING 1`;
 
+const INSERT_CODE = statement(
+  'insert-code',
+  `WITH opened AS (${OPEN_GRANT}), code AS (
+           INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
+           SELECT CAST(:digest AS bytea), 'AuthorizationCode', opened.id, CAST(:payload AS jsonb),
+                  now() + make_interval(secs => CAST(:ttlSeconds AS float8))
+           FROM opened
+         )
+         ${SIGNED_IN}`,
+);
+
 /**
  * Writes a code, its grant and the audit event of both.
  * @returns false if the session has ended meanwhile; nothing was written then
@@ -43,28 +55,15 @@ export async function insertCodeWithGrant(
     readonly payload: Payload;
   },
 ): Promise<boolean> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: unknown[] }>(
-        `WITH opened AS (${OPEN_GRANT}), code AS (
-           INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
-           SELECT CAST(:digest AS bytea), 'AuthorizationCode', opened.id, CAST(:payload AS jsonb),
-                  now() + make_interval(secs => CAST(:ttlSeconds AS float8))
-           FROM opened
-         )
-         ${SIGNED_IN}`,
-        {
-          grantId: grant.id,
-          clientId: grant.clientId,
-          sessionId: grant.sessionId,
-          grantPayload: JSON.stringify(grant.payload),
-          digest: digestOf('AuthorizationCode', code.value),
-          payload: JSON.stringify(withoutValue(code.payload)),
-          ttlSeconds: code.ttlSeconds,
-        },
-      )
-      .options({ name: 'insert-code' }),
-  );
+  const rows = await database.query<unknown>(INSERT_CODE, {
+    grantId: grant.id,
+    clientId: grant.clientId,
+    sessionId: grant.sessionId,
+    grantPayload: JSON.stringify(grant.payload),
+    digest: digestOf('AuthorizationCode', code.value),
+    payload: JSON.stringify(withoutValue(code.payload)),
+    ttlSeconds: code.ttlSeconds,
+  });
   return rows.length > 0;
 }
 
@@ -77,6 +76,8 @@ const ISSUE = `
   INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
   SELECT decode(digest, 'hex'), kind, grant_id, payload, now() + make_interval(secs => ttl)
   FROM jsonb_to_recordset(CAST(:tokens AS jsonb)) AS t (digest text, kind text, grant_id text, payload jsonb, ttl float8)`;
+
+const ISSUE_ALONE = statement('issue-tokens', ISSUE);
 
 const issueParameter = (tokens: readonly IssuedToken[]) =>
   JSON.stringify(
@@ -91,10 +92,14 @@ const issueParameter = (tokens: readonly IssuedToken[]) =>
 
 /** @throws pg.DatabaseError for a broken reference if the grant has ended meanwhile */
 export async function issueTokens(database: Database, tokens: readonly IssuedToken[]): Promise<void> {
-  await database.run((db) =>
-    db.raw(ISSUE, { tokens: issueParameter(tokens) }).options({ name: 'issue-tokens' }),
-  );
+  await database.query(ISSUE_ALONE, { tokens: issueParameter(tokens) });
 }
+
+const OPEN_GRANT_WITH_TOKENS = statement(
+  'open-grant',
+  `WITH opened AS (${OPEN_GRANT}), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM opened))
+         ${SIGNED_IN}`,
+);
 
 /**
  * Writes a new grant, what is issued under it and the audit event of both.
@@ -105,23 +110,24 @@ export async function openGrantWithTokens(
   { id, clientId, payload, holder }: LiveGrant,
   tokens: readonly IssuedToken[],
 ): Promise<boolean> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: unknown[] }>(
-        `WITH opened AS (${OPEN_GRANT}), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM opened))
-         ${SIGNED_IN}`,
-        {
-          grantId: id,
-          clientId,
-          sessionId: holder.sessionId,
-          grantPayload: JSON.stringify(payload),
-          tokens: issueParameter(tokens),
-        },
-      )
-      .options({ name: 'open-grant' }),
-  );
+  const rows = await database.query<unknown>(OPEN_GRANT_WITH_TOKENS, {
+    grantId: id,
+    clientId,
+    sessionId: holder.sessionId,
+    grantPayload: JSON.stringify(payload),
+    tokens: issueParameter(tokens),
+  });
   return rows.length > 0;
 }
+
+const REDEEM = statement(
+  'redeem-token',
+  `WITH used AS (
+           UPDATE grant_tokens SET consumed_at = clock_timestamp()
+           WHERE digest = :digest AND consumed_at IS NULL RETURNING 1
+         ), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM used))
+         SELECT FROM used`,
+);
 
 /**
  * Uses a code or a refresh token and writes what is issued for it, both or neither.
@@ -133,18 +139,10 @@ export async function redeemToken(
   { kind, value }: GrantTokenName,
   tokens: readonly IssuedToken[],
 ): Promise<boolean> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: unknown[] }>(
-        `WITH used AS (
-           UPDATE grant_tokens SET consumed_at = clock_timestamp()
-           WHERE digest = :digest AND consumed_at IS NULL RETURNING 1
-         ), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM used))
-         SELECT FROM used`,
-        { digest: digestOf(kind, value), tokens: issueParameter(tokens) },
-      )
-      .options({ name: 'redeem-token' }),
-  );
+  const rows = await database.query<unknown>(REDEEM, {
+    digest: digestOf(kind, value),
+    tokens: issueParameter(tokens),
+  });
   return rows.length > 0;
 }
 

@@ -6,6 +6,7 @@
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { ConnectionKind } from '../connections/connection.ts';
 import type { Database } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { UserKey } from '../users/user.ts';
 import { issuedBeforeRestore } from './restore-store.ts';
@@ -64,23 +65,21 @@ export const sessionFromRow = (row: SessionRow): Session => ({
   secondsLeft: row.seconds_left,
 });
 
+const FIND_SESSION = statement(
+  'find-session',
+  `WITH live AS (${LIVE_SESSIONS} AND s.secret_digest = :digest),
+         touched AS (${TOUCH})
+         SELECT live.*, coalesce(touched.ends_at, live.ends_at) AS ends_at
+         FROM live LEFT JOIN touched ON touched.id = live.id`,
+);
+
 /** The live session of a digest. */
 export async function findSession(
   database: Database,
   digest: Buffer,
   idleTtlSeconds: number,
 ): Promise<Session | undefined> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: SessionRow[] }>(
-        `WITH live AS (${LIVE_SESSIONS} AND s.secret_digest = :digest),
-         touched AS (${TOUCH})
-         SELECT live.*, coalesce(touched.ends_at, live.ends_at) AS ends_at
-         FROM live LEFT JOIN touched ON touched.id = live.id`,
-        { digest, idleTtlSeconds },
-      )
-      .options({ name: 'find-session' }),
-  );
+  const rows = await database.query<SessionRow>(FIND_SESSION, { digest, idleTtlSeconds });
   return rows[0] === undefined ? undefined : sessionFromRow(rows[0]);
 }
 

@@ -29,7 +29,10 @@ interface OfflineAccess {
  * registered there whether they grant it. One whose discovery leaves it out of the scopes that it knows is taken for one that
  * wants `access_type` and a consent, as Google does, which refuses the scope.
  */
-export function offlineAccess(settings: OidcSettings, metadata: Pick<ProviderMetadata, 'scopes_supported'>): OfflineAccess {
+export function offlineAccess(
+  settings: OidcSettings,
+  metadata: Pick<ProviderMetadata, 'scopes_supported'>,
+): OfflineAccess {
   const { scope, followSeconds, followConsent } = settings;
   if (followSeconds === undefined) return { scope, parameters: {}, needsConsent: false };
   const isAsked = scope.split(' ').includes(OFFLINE_ACCESS);
