@@ -34,6 +34,8 @@ const SETTINGS = {
   jit: 'off',
 };
 type Row = Record<string, unknown>;
+/** Settings of the server, by name. */
+type Settings = Readonly<Record<string, string>>;
 
 /** `fast` ends what is under way, `immediate` is a crash that clients are told of, `kill` is one that they are not. */
 export type Ending = 'fast' | 'immediate' | 'kill';
@@ -46,6 +48,8 @@ export interface Postgres {
   readonly address: NetConnectOpts;
   /** The URL of a database, with a port of this machine in place of where it listens. */
   urlThrough(port: number, database: string): string;
+  /** The URL of a database, where the server listens. */
+  urlOf(database: string): string;
   query(sql: string, values?: readonly unknown[], database?: string): Promise<Row[]>;
   /** Undefined: a server that somebody else runs (`DATABASE_URL`). */
   readonly own: OwnServer | undefined;
@@ -56,6 +60,8 @@ interface OwnServer {
   stop(ending: Ending): Promise<void>;
   start(): Promise<void>;
   isRunning(): boolean;
+  /** Of its first process. @throws while it is stopped */
+  pid(): number;
   /** What it has said since it was asked before. */
   newLog(): Promise<string>;
   /** Settings that stay until they are reset; `null` resets. */
@@ -72,9 +78,12 @@ export interface Standby {
   stop(): Promise<void>;
 }
 
-/** @param url a server of somebody's, on which databases may be made; undefined: one of our own */
-export function openPostgres(url: string | undefined): Promise<Postgres> {
-  return url === undefined ? startPostgres() : foreignPostgres(url);
+/**
+ * @param url a server of somebody's, on which databases may be made; undefined: one of our own
+ * @param settings of one of our own
+ */
+export function openPostgres(url: string | undefined, settings: Settings = {}): Promise<Postgres> {
+  return url === undefined ? startPostgres(settings) : foreignPostgres(url);
 }
 
 async function run(connectionString: string, sql: string, values: readonly unknown[]): Promise<Row[]> {
@@ -107,6 +116,7 @@ async function foreignPostgres(url: string): Promise<Postgres> {
       changed.searchParams.delete('host');
       return changed.href;
     },
+    urlOf: (database) => inside(database).href,
     query,
     own: undefined,
     close: () => Promise.resolve(),
@@ -124,7 +134,7 @@ async function findPrograms(copiesFolder: string): Promise<Programs & { readonly
   return { ...(await preparePrograms(findPackage(), { account, copiesFolder })), name: 'the embedded' };
 }
 
-async function startPostgres(): Promise<Postgres> {
+async function startPostgres(settings: Settings): Promise<Postgres> {
   const account = await accountForNewCluster();
   const folder = await mkdtemp(join(tmpdir(), 'gatehouse-faults-'));
   await chmod(folder, 0o755);
@@ -140,7 +150,7 @@ async function startPostgres(): Promise<Postgres> {
   for (const made of [place.data, place.socket]) await makePrivate(made, account);
   const init = ['-D', place.data, '-U', USER, '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'];
   await promisify(execFile)(programs.initdb, init, asAccount);
-  const own = ownServer(programs.postgres, place);
+  const own = ownServer(programs.postgres, place, settings);
   await own.start();
   const query: Postgres['query'] = (sql, values = [], database = 'postgres') =>
     run(urlAt(place, database), sql, values);
@@ -149,6 +159,7 @@ async function startPostgres(): Promise<Postgres> {
     version: `PostgreSQL ${String(row?.['server_version'])}, ${programs.name} programs`,
     address: addressOf(place),
     urlThrough: (port, database) => `postgres://${USER}@127.0.0.1:${port}/${database}`,
+    urlOf: (database) => urlAt(place, database),
     query,
     own,
     async close() {
@@ -178,7 +189,7 @@ async function makePrivate(folder: string, { uid, gid }: OwnServer['account']): 
 }
 
 /** Starts the program and waits until it answers. */
-async function launch(program: string, place: Place, settings: Readonly<Record<string, string>> = {}) {
+async function launch(program: string, place: Place, settings: Settings) {
   const all = { ...SETTINGS, unix_socket_directories: place.socket, ...settings };
   const options = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const log = await open(`${place.data}.log`, 'a');
@@ -210,15 +221,19 @@ async function end(server: ChildProcess, ending: Ending): Promise<void> {
   await exit;
 }
 
-function ownServer(program: string, place: Place): OwnServer {
+function ownServer(program: string, place: Place, settings: Settings): OwnServer {
   let server: ChildProcess | undefined;
   let read = 0;
   const query = (sql: string) => run(urlAt(place, 'postgres'), sql, []);
   const own: OwnServer = {
     account: place.account,
     isRunning: () => server !== undefined && isRunning(server),
+    pid() {
+      if (server?.pid === undefined) throw new Error('PostgreSQL is stopped');
+      return server.pid;
+    },
     async start() {
-      server = await launch(program, place);
+      server = await launch(program, place, settings);
     },
     async stop(ending) {
       if (server === undefined || !isRunning(server)) throw new Error('PostgreSQL is stopped already');

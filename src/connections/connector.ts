@@ -16,7 +16,7 @@ export type Connector = RedirectConnector | TokenConnector;
 export interface RedirectConnector {
   readonly flow: 'redirect';
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` */
-  begin(secrets: LoginSecrets, request: LoginRequest): Promise<Redirect>;
+  begin(secrets: LoginSecrets, request: LoginRequest): Redirect;
   /** @throws GatewayError tagged with what was wrong; nothing it says is shown to the public */
   complete(
     callback: Callback,

@@ -6,7 +6,7 @@
 import { findGatewayError, GatewayError } from '../errors.ts';
 import { jsonAnswer } from '../outbound/json-answer.ts';
 import { keptAnswer } from '../outbound/kept-answer.ts';
-import { member, parseJsonObject, type JsonObject } from '../strict-json.ts';
+import { member, type JsonObject } from '../strict-json.ts';
 
 const MINUTE_MS = 60_000;
 const AGES = {
@@ -19,7 +19,8 @@ const LONGEST_KEY_ID = 1_024;
 const SMALLEST_MODULUS_BITS = 2_048;
 const LARGEST_MODULUS_BITS = 8_192;
 
-interface KeySet {
+/** Another object where the keys are others. */
+export interface KeySet {
   readonly keys: readonly JsonObject[];
 }
 
@@ -54,13 +55,7 @@ export function providerKeys(
   };
 }
 
-/** The `kid` that a token (RFC 7515) says it was signed with; undefined if it names none that can be read. */
-export function claimedKeyId(token: string): string | undefined {
-  const [header = ''] = token.split('.', 1);
-  return keyIdIn(parseJsonObject(Buffer.from(header, 'base64url')) ?? {});
-}
-
-/** The same of a header that was read already. */
+/** The `kid` that the header of a token (RFC 7515) names; undefined if it names none that can be read. */
 export function keyIdIn(header: JsonObject): string | undefined {
   const kid = member(header, 'kid');
   return typeof kid === 'string' && kid.length <= LONGEST_KEY_ID ? kid : undefined;

@@ -6,17 +6,36 @@ import { compactVerify, createLocalJWKSet, errors, type JSONWebKeySet } from 'jo
 import { GatewayError } from '../errors.ts';
 import { member, parseJsonObject, type JsonObject } from '../strict-json.ts';
 import { refuseMeaningfulHeaders } from './jwt-rules.ts';
-import { keyIdIn, type ProviderKeys } from './provider-keys.ts';
+import { keyIdIn, type KeySet, type ProviderKeys } from './provider-keys.ts';
 
-/** In characters. */
+/** In characters, of a token that somebody shows. */
 const LONGEST_TOKEN = 16 * 1024;
 const COMPACT_JWS = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
 /** Of public keys alone: whoever could verify another signature could make it. */
 const ALGORITHMS = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512'],
-  ...['EdDSA', 'Ed25519'],
+  ...['EdDSA', 'Ed25519', 'ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87'],
 ];
+
+export const ID_TOKEN_TYPE = /^(?:application\/)?jwt$/i;
+
+/** Keys that were read once: reading one costs more than a signature. */
+const opened = new WeakMap<KeySet, ReturnType<typeof createLocalJWKSet>>();
+
+function openedKeys(set: KeySet) {
+  const known = opened.get(set) ?? createLocalJWKSet(set as unknown as JSONWebKeySet);
+  opened.set(set, known);
+  return known;
+}
+
+export interface SignatureRules {
+  readonly keys: ProviderKeys;
+  /** What `typ` may be, where the header has one. */
+  readonly type: RegExp;
+  /** In characters; a token that the provider itself handed over may be as long as its answer. */
+  readonly longest?: number;
+}
 
 const refuse = (reason: string): never => {
   throw new GatewayError('token_invalid', { reason });
@@ -28,9 +47,9 @@ const refuse = (reason: string): never => {
  */
 export async function verifySignature(
   token: string,
-  { keys, type }: { readonly keys: ProviderKeys; readonly type: RegExp },
+  { keys, type, longest = LONGEST_TOKEN }: SignatureRules,
 ): Promise<JsonObject> {
-  if (token.length > LONGEST_TOKEN) refuse('the token is too long');
+  if (token.length > longest) refuse('the token is too long');
   if (!COMPACT_JWS.test(token)) refuse('the token is not a signed JWT');
   const [header, payload] = token
     .split('.', 2)
@@ -39,9 +58,7 @@ export async function verifySignature(
   requireKnownHeader(header, type);
   const set = await keys.current(keyIdIn(header));
   try {
-    await compactVerify(token, createLocalJWKSet(set as unknown as JSONWebKeySet), {
-      algorithms: ALGORITHMS,
-    });
+    await compactVerify(token, openedKeys(set), { algorithms: ALGORITHMS });
     return payload;
   } catch (error) {
     // A key that cannot be read is reported in many ways, none of which is ours to fail for.

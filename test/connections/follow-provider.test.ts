@@ -59,7 +59,7 @@ describe('offline access', () => {
     ],
   ])('asks for %s', (_, { of, scopesSupported, scope, isByParameter = false, needsConsent = false }) => {
     const metadata = scopesSupported === undefined ? {} : { scopes_supported: [...scopesSupported] };
-    expect(offlineAccess({ ...FOLLOWED, ...of }, { issuer: ISSUER, ...metadata })).toEqual({
+    expect(offlineAccess({ ...FOLLOWED, ...of }, metadata)).toEqual({
       scope,
       parameters: isByParameter ? { access_type: 'offline' } : {},
       needsConsent,

@@ -10,7 +10,7 @@ import { amrOf } from '../authentication-methods.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type { ConnectorContext, PresentedToken, TokenConnector } from '../connector.ts';
 import { CLOCK_TOLERANCE_SECONDS, numericDate } from '../jwt-rules.ts';
-import { verifySignature } from '../signed-token.ts';
+import { ID_TOKEN_TYPE, verifySignature } from '../signed-token.ts';
 import {
   verifiedIdentity,
   type Lifetime,
@@ -21,7 +21,6 @@ import type { IdTokenSettings } from './settings.ts';
 
 /** Longest time from `iat` to now and from now to `exp`: no known issuer's ID tokens live longer. */
 const LONGEST_LIFE_SECONDS = 24 * 60 * 60;
-const ID_TOKEN_TYPE = /^(?:application\/)?jwt$/i;
 
 const refuse = (reason: string): never => {
   throw new GatewayError('token_invalid', { reason });

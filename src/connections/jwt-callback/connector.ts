@@ -20,7 +20,7 @@ export function openJwtCallbackConnector(
     begin(_, { callbackUrl }) {
       const url = new URL(settings.loginUrl);
       url.searchParams.set('callback_url', callbackUrl.href);
-      return Promise.resolve({ url });
+      return { url };
     },
     complete(callback, _secrets, _demands, observe) {
       const token = callback.url.searchParams.get('token') ?? '';

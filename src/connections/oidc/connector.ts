@@ -1,10 +1,13 @@
 /**
  * OpenID Connect as a relying party: discovery, authorization code with PKCE, ID token, userinfo where the token
- * has no address. The protocol is openid-client's; the rules that go beyond it are in id-token-rules.ts.
+ * has no address. The protocol is openid-client's, but for signatures (signed-token.ts); the rules that go beyond it are in
+ * id-token-rules.ts.
  */
+import { createHash } from 'node:crypto';
 import * as client from 'openid-client';
 import { GatewayError } from '../../errors.ts';
 import { amrOf } from '../authentication-methods.ts';
+import { verifySignature } from '../signed-token.ts';
 import { verifiedIdentity, type AddressedIdentity } from '../verified-identity.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type {
@@ -17,10 +20,16 @@ import type {
   ProviderSessionEnd,
   RedirectConnector,
 } from '../connector.ts';
-import { requireDemandedSignIn, requireStrictIdToken, sessionExpiry, usableEmail } from './id-token-rules.ts';
+import {
+  ID_TOKEN_RULES,
+  requireDemandedSignIn,
+  requireStrictIdToken,
+  sessionExpiry,
+  usableEmail,
+} from './id-token-rules.ts';
 import { followedBy, offlineAccess, refreshSignIn } from './follow-provider.ts';
 import { verifyLogoutToken } from './logout-token.ts';
-import { openProvider } from './open-provider.ts';
+import { openProvider, type OpenProvider } from './open-provider.ts';
 import { withSkew } from './provider-clock.ts';
 import { providerFailure } from './provider-failure.ts';
 
@@ -33,26 +42,24 @@ export async function openOidcConnector(
 ): Promise<RedirectConnector> {
   const provider = await openProvider(connection, context);
   const { keys, clock } = provider;
-  // For what needs no answer of the provider.
-  const config = provider.configuration();
+  const opened = { connection, provider };
   return {
     flow: 'redirect',
-    async begin(secrets, request) {
+    begin(secrets, request) {
       try {
-        return await begin({ connection, config }, secrets, request);
+        return begin(opened, secrets, request);
       } catch (error) {
         throw providerFailure(error);
       }
     },
     async complete(callback, secrets, demands, observe) {
       try {
-        const opened = { connection, config: provider.configuration(), now: context.now };
-        return await complete(opened, { callback, secrets, demands, observe });
+        return await complete({ ...opened, now: context.now }, { callback, secrets, demands, observe });
       } catch (error) {
         throw withSkew(providerFailure(error), clock);
       }
     },
-    endSession: (end) => endSession({ connection, config }, end),
+    endSession: (end) => endSession(opened, end),
     verifyLogoutToken: (token) =>
       verifyLogoutToken(token, {
         issuer: connection.settings.issuer,
@@ -62,18 +69,18 @@ export async function openOidcConnector(
       }),
     refresh: (signIn) =>
       refreshSignIn(
-        { settings: connection.settings, config: provider.configuration(), clock, now: context.now },
+        { settings: connection.settings, config: provider.configuration, keys, clock, now: context.now },
         signIn,
       ),
   };
 }
 
 /** Without a way back unless the operator said that the provider knows it: an unknown one ends on the provider's error page. */
-function endSession({ connection, config }: Opened, end: ProviderSessionEnd) {
+function endSession({ connection, provider: { configuration, metadata } }: Opened, end: ProviderSessionEnd) {
   const { idToken, returnUrl, state, mustReturn } = end;
-  if (config.serverMetadata().end_session_endpoint === undefined) return undefined;
+  if (metadata.end_session_endpoint === undefined) return undefined;
   if (mustReturn && !connection.settings.logoutReturns) return undefined;
-  const url = client.buildEndSessionUrl(config, {
+  const url = client.buildEndSessionUrl(configuration, {
     ...(idToken === undefined ? {} : { id_token_hint: idToken }),
     ...(connection.settings.logoutReturns ? { post_logout_redirect_uri: returnUrl.href } : {}),
     ...(connection.settings.logoutReturns && state !== undefined ? { state } : {}),
@@ -83,7 +90,7 @@ function endSession({ connection, config }: Opened, end: ProviderSessionEnd) {
 
 interface Opened {
   readonly connection: OidcConnection;
-  readonly config: client.Configuration;
+  readonly provider: OpenProvider;
 }
 
 interface Completion {
@@ -93,15 +100,16 @@ interface Completion {
   readonly observe: ClaimsObserver | undefined;
 }
 
-async function begin({ connection, config }: Opened, secrets: LoginSecrets, request: LoginRequest) {
-  const offline = offlineAccess(connection.settings, config.serverMetadata());
-  const url = client.buildAuthorizationUrl(config, {
+function begin({ connection, provider }: Opened, secrets: LoginSecrets, request: LoginRequest) {
+  const offline = offlineAccess(connection.settings, provider.metadata);
+  const url = client.buildAuthorizationUrl(provider.configuration, {
     redirect_uri: request.callbackUrl.href,
     scope: offline.scope,
     ...offline.parameters,
     state: secrets.state,
     nonce: secrets.nonce,
-    code_challenge: await client.calculatePKCECodeChallenge(secrets.codeVerifier),
+    // RFC 7636 section 4.2. The library's own goes by way of another thread.
+    code_challenge: createHash('sha256').update(secrets.codeVerifier).digest('base64url'),
     code_challenge_method: 'S256',
     ...(request.loginHint === undefined ? {} : { login_hint: request.loginHint }),
     ...demandParameters(connection, request.longestAgeSeconds, offline.needsConsent),
@@ -132,7 +140,7 @@ function demandParameters(
 }
 
 async function complete(
-  { connection, config, now }: Opened & { readonly now: () => number },
+  { connection, provider, now }: Opened & { readonly now: () => number },
   { callback, secrets, demands, observe }: Completion,
 ): Promise<AddressedIdentity> {
   const parameters = callback.url.searchParams;
@@ -141,7 +149,8 @@ async function complete(
     const found = code === '' ? 'neither a code nor an error' : 'a code and an error';
     throw new GatewayError('malformed_request', { reason: `the callback has ${found}` });
   }
-  const tokens = await client.authorizationCodeGrant(config, callback.url, {
+  const { configuration, keys, metadata } = provider;
+  const tokens = await client.authorizationCodeGrant(configuration, callback.url, {
     expectedState: secrets.state,
     expectedNonce: secrets.nonce,
     pkceCodeVerifier: secrets.codeVerifier,
@@ -151,6 +160,7 @@ async function complete(
   if (claims === undefined || tokens.id_token === undefined) {
     throw new GatewayError('identity_provider_error', { reason: 'the provider sent no ID token' });
   }
+  await verifySignature(tokens.id_token, { keys, ...ID_TOKEN_RULES });
   observe?.(claims);
   requireStrictIdToken(claims, {
     idToken: tokens.id_token,
@@ -167,8 +177,8 @@ async function complete(
   const { emailClaim } = connection.settings;
   // Asked only where the ID token has no address: openid-client compares its subject with the ID token's.
   const userInfo =
-    claims[emailClaim] === undefined && config.serverMetadata().userinfo_endpoint !== undefined
-      ? await client.fetchUserInfo(config, tokens.access_token, claims.sub)
+    claims[emailClaim] === undefined && metadata.userinfo_endpoint !== undefined
+      ? await client.fetchUserInfo(configuration, tokens.access_token, claims.sub)
       : undefined;
   if (userInfo !== undefined) observe?.(userInfo);
   return verifiedIdentity(connection, {
@@ -178,7 +188,7 @@ async function complete(
     name: claims['name'] ?? userInfo?.name,
     providerSession: {
       id: typeof claims['sid'] === 'string' ? claims['sid'] : undefined,
-      idToken: config.serverMetadata().end_session_endpoint === undefined ? undefined : tokens.id_token,
+      idToken: metadata.end_session_endpoint === undefined ? undefined : tokens.id_token,
       expiresAtSeconds: sessionExpiry(claims['session_expiry'], now() / 1000),
       authenticationMethods: amrOf(claims['amr']),
       followed: followedBy(connection.settings, tokens.refresh_token),

@@ -5,10 +5,13 @@
 import * as client from 'openid-client';
 import { GatewayError } from '../../errors.ts';
 import type { FollowedSignIn, ProviderRefresh } from '../connector.ts';
-import { requireStrictIdToken, sessionExpiry } from './id-token-rules.ts';
+import { ID_TOKEN_RULES, requireStrictIdToken, sessionExpiry } from './id-token-rules.ts';
 import { withSkew, type ProviderClock } from './provider-clock.ts';
 import { providerFailure } from './provider-failure.ts';
 import { withRefreshAnswer } from './refresh-answer.ts';
+import type { ProviderKeys } from '../provider-keys.ts';
+import { verifySignature } from '../signed-token.ts';
+import type { ProviderMetadata } from './provider-metadata.ts';
 import type { OidcSettings } from './settings.ts';
 
 const OFFLINE_ACCESS = 'offline_access';
@@ -26,7 +29,7 @@ interface OfflineAccess {
  * registered there whether they grant it. One whose discovery leaves it out of the scopes that it knows is taken for one that
  * wants `access_type` and a consent, as Google does, which refuses the scope.
  */
-export function offlineAccess(settings: OidcSettings, metadata: client.ServerMetadata): OfflineAccess {
+export function offlineAccess(settings: OidcSettings, metadata: Pick<ProviderMetadata, 'scopes_supported'>): OfflineAccess {
   const { scope, followSeconds, followConsent } = settings;
   if (followSeconds === undefined) return { scope, parameters: {}, needsConsent: false };
   const isAsked = scope.split(' ').includes(OFFLINE_ACCESS);
@@ -70,6 +73,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
 interface Opened {
   readonly settings: OidcSettings;
   readonly config: client.Configuration;
+  readonly keys: ProviderKeys;
   readonly clock: ProviderClock;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -94,13 +98,14 @@ export async function refreshSignIn(opened: Opened, signIn: FollowedSignIn): Pro
 
 /** @throws whatever it is that nothing follows from */
 async function standingOf(
-  { settings, config, now }: Opened,
+  { settings, config, keys, now }: Opened,
   signIn: FollowedSignIn,
 ): Promise<ProviderRefresh> {
   const tokens = await grantOf(config, signIn.refreshToken);
   if (typeof tokens === 'string') return refused(`the token endpoint answered ${tokens}`);
   const claims = tokens.claims();
   if (claims !== undefined && tokens.id_token !== undefined) {
+    await verifySignature(tokens.id_token, { keys, ...ID_TOKEN_RULES });
     requireStrictIdToken(claims, {
       idToken: tokens.id_token,
       accessToken: tokens.access_token,

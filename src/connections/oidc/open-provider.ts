@@ -1,6 +1,6 @@
 /**
- * A provider as its discovery describes it, ready to be asked. What openid-client remembers by itself, it remembers with a
- * configuration; each grant has one of its own, so that how old a key may be is decided in provider-keys.ts alone.
+ * A provider as its discovery describes it, ready to be asked. openid-client is never asked for a signature, as it would remember keys
+ * by rules of its own: ID tokens are verified like every other token from outside (signed-token.ts).
  */
 import * as client from 'openid-client';
 import { GatewayError } from '../../errors.ts';
@@ -20,8 +20,7 @@ export interface OpenProvider {
   readonly metadata: ProviderMetadata;
   readonly keys: ProviderKeys;
   readonly clock: ProviderClock;
-  /** For one grant. */
-  configuration(): client.Configuration;
+  readonly configuration: client.Configuration;
 }
 
 /**
@@ -65,25 +64,16 @@ export async function openProvider(
   };
   const keys = context.keysAt(metadata.jwks_uri);
   const clock = providerClock(context.now);
-  return {
-    metadata,
-    keys,
-    clock,
-    configuration() {
-      const config = new client.Configuration(
-        metadata as client.ServerMetadata,
-        settings.clientId,
-        { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
-        SENDS_NO_SECRET,
-      );
-      const fetch = providerFetch(context.fetch, metadata, { keys, clock, authentication });
-      config[client.customFetch] = (url, options) => fetch(url, options as RequestInit);
-      // Without this, openid-client trusts an ID token from the token endpoint whatever its signature is.
-      client.enableNonRepudiationChecks(config);
-      // What may be reached over http was decided where the URL was registered and is asked again by guarded-fetch.
-      // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback providers need it
-      if (allowPrivateNetworks) client.allowInsecureRequests(config);
-      return config;
-    },
-  };
+  const configuration = new client.Configuration(
+    metadata as client.ServerMetadata,
+    settings.clientId,
+    { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
+    SENDS_NO_SECRET,
+  );
+  const fetch = providerFetch(context.fetch, metadata, { clock, authentication });
+  configuration[client.customFetch] = (url, options) => fetch(url, options as RequestInit);
+  // What may be reached over http was decided where the URL was registered and is asked again by guarded-fetch.
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback providers need it
+  if (allowPrivateNetworks) client.allowInsecureRequests(configuration);
+  return { metadata, keys, clock, configuration };
 }

@@ -8,7 +8,6 @@ import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
 import { member, type JsonObject } from '../../strict-json.ts';
 import { jsonAnswer } from '../../outbound/json-answer.ts';
 import type { ProviderClock } from './provider-clock.ts';
-import { claimedKeyId, type ProviderKeys } from '../provider-keys.ts';
 import type { ProviderMetadata } from './provider-metadata.ts';
 import { noteRefreshToken } from './refresh-answer.ts';
 import { callTokenEndpoint, type ClientAuthentication } from './token-call.ts';
@@ -21,20 +20,16 @@ const refuse = (reason: string): never => {
 };
 
 interface ProviderParts {
-  readonly keys: ProviderKeys;
   readonly clock: ProviderClock;
   readonly authentication: ClientAuthentication;
 }
 
-/**
- * Calls of one grant: openid-client asks for the keys after the tokens, and gets those that the ID token among them needs.
- */
+/** Calls of the token endpoint and of userinfo, the only ones that openid-client makes. */
 export function providerFetch(
   fetch: GuardedFetch,
   metadata: ProviderMetadata,
-  { keys, clock, authentication }: ProviderParts,
+  { clock, authentication }: ProviderParts,
 ): GuardedFetch {
-  let kid: string | undefined;
   const noting: GuardedFetch = async (target, options, limits) => {
     const response = await fetch(target, options, limits);
     clock.note(response);
@@ -42,29 +37,15 @@ export function providerFetch(
   };
   return async (target, options = {}) => {
     const url = String(target);
-    if (url === metadata.jwks_uri) return Response.json(await keysFor(keys, kid));
     if (url === metadata.token_endpoint) {
       const isForRefresh = isRefresh(options);
       const limitMs = isForRefresh ? REFRESH_LIMIT_MS : OUTBOUND_DEADLINE_MS;
       const { body, status } = await callTokenEndpoint(noting, { url, options, limitMs }, authentication);
       if (status === 200) requireTokens(body, isForRefresh);
-      kid = keyIdOf(body);
       return Response.json(body, { status });
     }
     return Response.json(await jsonAnswer('userinfo', await noting(url, options)));
   };
-}
-
-/** Those that openid-client would choose from: of one `kid`, or all where the token names none. */
-async function keysFor(keys: ProviderKeys, kid: string | undefined) {
-  const set = await keys.current(kid);
-  return kid === undefined ? set : { keys: set.keys.filter((key) => member(key, 'kid') === kid) };
-}
-
-/** The `kid` in the header of the ID token among tokens, as it is claimed; undefined where there is none. */
-function keyIdOf(tokens: JsonObject): string | undefined {
-  const idToken = member(tokens, 'id_token');
-  return typeof idToken === 'string' ? claimedKeyId(idToken) : undefined;
 }
 
 function isRefresh({ body }: RequestInit): boolean {

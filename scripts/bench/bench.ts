@@ -1,0 +1,107 @@
+/**
+ * `npm run bench`: Gatehouse, the floors and the peers do the same work in turn on one PostgreSQL. Exit 0: it ran, and everybody did
+ * the work; with `--strict` also that every target is met; 1: not so; 2: wrong usage.
+ */
+import { openPostgres, type Postgres } from '../faults/postgres.ts';
+import type { Contender, WorkloadId } from './contender.ts';
+import { floors } from './contenders/floors.ts';
+import { gatehouse } from './contenders/gatehouse.ts';
+import { HELP, readOptions, type Options } from './options.ts';
+import { measureHang } from './hang.ts';
+import { BenchProvider } from './provider.ts';
+import { measureInTurn, type Measured, type Started } from './rounds.ts';
+import { tableOf, tableOfHang, tableOfStarts, tableOfTargets } from './report.ts';
+import { measureStarts } from './starts.ts';
+import { targetsOf } from './targets.ts';
+import type { World } from './world.ts';
+
+const WORKLOADS: readonly WorkloadId[] = ['route', 'callback', 'sign-in', 'check', 'refresh', 'userinfo'];
+
+const say = (text: string) => process.stderr.write(`${text}\n`);
+
+/** @returns whether every target was met */
+async function run(options: Options): Promise<boolean> {
+  const postgres = await openPostgres(process.env['DATABASE_URL']);
+  const provider = await BenchProvider.start();
+  let started: readonly Started[] = [];
+  try {
+    say(postgres.version);
+    const world = worldOf(postgres, provider, options);
+    started = await startAll(world, options);
+    const workloads = new Map<WorkloadId, readonly Measured[]>();
+    for (const workload of WORKLOADS.filter((id) => isAsked(id, options))) {
+      const load = { ...options, databasePid: postgres.own?.pid(), onProgress: say };
+      const measured = await measureInTurn(workload, started, load);
+      workloads.set(workload, measured);
+      process.stdout.write(tableOf(workload, measured));
+    }
+    const hang = isAsked('hang', options) ? await hangOf(world, started, options) : undefined;
+    if (hang !== undefined) process.stdout.write(tableOfHang(hang));
+    const starts = isAsked('start', options) ? await startsOf(started, options) : [];
+    if (starts.length > 0) process.stdout.write(tableOfStarts(starts));
+    const targets = targetsOf({ workloads, hang, starts });
+    process.stdout.write(tableOfTargets(targets));
+    return targets.every(({ isMet }) => isMet);
+  } finally {
+    await Promise.all(started.map(({ running }) => running.close()));
+    await provider.close();
+    await postgres.close();
+  }
+}
+
+const isAsked = (part: string, { only }: Options) => only.length === 0 || only.includes(part);
+
+async function startAll(world: World, options: Options): Promise<readonly Started[]> {
+  const started: Started[] = [];
+  for (const contender of chosen([gatehouse(), ...floors], options)) {
+    say(`starting ${contender.name}`);
+    const running = await contender.start(world);
+    if (typeof running === 'string') say(`${contender.name}: ${running}`);
+    else started.push({ name: contender.name, kind: contender.kind, running });
+  }
+  return started;
+}
+
+async function hangOf(world: World, started: readonly Started[], { rounds, isQuick }: Options) {
+  const ours = started.find(({ kind }) => kind === 'gatehouse');
+  if (ours === undefined) return undefined;
+  say('hang: one provider does not answer');
+  return measureHang(ours.running, world, {
+    rounds,
+    seconds: isQuick ? 1 : 10,
+    organization: world.organizations,
+    startsPerSecond: 50,
+    signInsPerSecond: 100,
+  });
+}
+
+async function startsOf(started: readonly Started[], { rounds }: Options) {
+  say('start: each is ended and started again');
+  await Promise.all(started.map(({ running }) => running.close()));
+  return measureStarts(started, rounds);
+}
+
+function chosen(contenders: readonly Contender[], { contenders: names }: Options): readonly Contender[] {
+  return contenders.filter(({ name }) => names.length === 0 || names.includes(name));
+}
+
+function worldOf(postgres: Postgres, provider: BenchProvider, { organizations }: Options): World {
+  return {
+    provider,
+    organizations,
+    signInOrganizations: Math.min(organizations, 100),
+    async newDatabase(name) {
+      const database = `bench_${name}`;
+      await postgres.query(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+      await postgres.query(`CREATE DATABASE ${database}`);
+      return postgres.urlOf(database);
+    },
+  };
+}
+
+const options = readOptions(process.argv.slice(2));
+if (options === 'help') process.stdout.write(HELP);
+else if (typeof options === 'string') {
+  process.stderr.write(`${options}\n${HELP}`);
+  process.exitCode = 2;
+} else if (!(await run(options)) && options.isStrict) process.exitCode = 1;

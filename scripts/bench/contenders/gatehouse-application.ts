@@ -1,0 +1,127 @@
+/** What an application behind Gatehouse does after a sign-in: it refreshes, and asks for userinfo. */
+import { createHash, randomBytes, randomInt } from 'node:crypto';
+import type { Work } from '../contender.ts';
+import { locationOf, once, type Answer, type Line } from '../line.ts';
+
+export const APPLICATION = { clientId: 'bench', redirectUri: 'http://127.0.0.1:1/callback' } as const;
+const GRANTS = 64;
+
+interface Tokens {
+  readonly access_token: string;
+  readonly refresh_token: string;
+  readonly id_token: string;
+}
+
+export interface ApplicationParts {
+  readonly origin: string;
+  readonly clientSecret: string;
+  /** Signs a new person in. @returns the browser's cookies */
+  readonly signIn: (line: Line) => Promise<string>;
+}
+
+export function applicationWorks(parts: ApplicationParts): {
+  readonly refresh: Work;
+  readonly userinfo: Work;
+} {
+  return { refresh: refreshWork(parts), userinfo: userinfoWork(parts) };
+}
+
+function tokensOf({ status, body }: Answer): Tokens {
+  const tokens = JSON.parse(body) as Partial<Tokens>;
+  if (status !== 200 || tokens.refresh_token === undefined || tokens.id_token === undefined)
+    throw new Error(`the token endpoint answered ${status}: ${body.slice(0, 200)}`);
+  return tokens as Tokens;
+}
+
+const askTokens = (
+  line: Line,
+  { clientSecret }: ApplicationParts,
+  fields: Readonly<Record<string, string>>,
+) =>
+  line.ask({
+    method: 'POST',
+    path: '/oidc/token',
+    headers: { 'content-type': 'application/x-www-form-urlencoded' },
+    body: new URLSearchParams({
+      ...fields,
+      client_id: APPLICATION.clientId,
+      client_secret: clientSecret,
+    }).toString(),
+  });
+
+const refresh = (line: Line, parts: ApplicationParts, token: string) =>
+  askTokens(line, parts, { grant_type: 'refresh_token', refresh_token: token });
+
+/** Authorization code flow with PKCE, in a browser that is signed in. */
+async function authorize(line: Line, parts: ApplicationParts, cookie: string): Promise<Tokens> {
+  const verifier = randomBytes(32).toString('base64url');
+  const query = new URLSearchParams({
+    ...{ response_type: 'code', client_id: APPLICATION.clientId, redirect_uri: APPLICATION.redirectUri },
+    ...{
+      scope: 'openid email offline_access',
+      state: 'state',
+      nonce: 'nonce',
+      code_challenge_method: 'S256',
+    },
+    code_challenge: createHash('sha256').update(verifier).digest('base64url'),
+  });
+  const answer = await line.ask({ path: `/oidc/auth?${query.toString()}`, headers: { cookie } });
+  const code = new URL(locationOf(answer)).searchParams.get('code') ?? '';
+  return tokensOf(
+    await askTokens(line, parts, {
+      ...{ grant_type: 'authorization_code', code, code_verifier: verifier },
+      redirect_uri: APPLICATION.redirectUri,
+    }),
+  );
+}
+
+async function newTokens(line: Line, parts: ApplicationParts): Promise<Tokens> {
+  return authorize(line, parts, await parts.signIn(line));
+}
+
+function refreshWork(parts: ApplicationParts): Work {
+  /** The newest refresh token of each grant that nobody uses now. */
+  const idle: string[] = [];
+  return {
+    async prove() {
+      await once(parts.origin, async (line) => {
+        while (idle.length < GRANTS) idle.push((await newTokens(line, parts)).refresh_token);
+        const first = await newTokens(line, parts);
+        const second = tokensOf(await refresh(line, parts, first.refresh_token));
+        if (second.refresh_token === first.refresh_token)
+          throw new Error('the refresh token was not rotated');
+        const wrong = await refresh(line, parts, `${second.refresh_token.slice(0, -4)}AAAA`);
+        if (wrong.status !== 400) throw new Error(`a tampered refresh token was answered ${wrong.status}`);
+      });
+      return 'rotates the refresh token and signs an ID token; a tampered one is refused';
+    },
+    async operate(line) {
+      const token = idle.pop();
+      if (token === undefined) throw new Error('there are fewer grants than connections');
+      idle.push(tokensOf(await refresh(line, parts, token)).refresh_token);
+    },
+  };
+}
+
+function userinfoWork(parts: ApplicationParts): Work {
+  const tokens: string[] = [];
+  const ask = (line: Line, token: string) =>
+    line.ask({ path: '/oidc/userinfo', headers: { authorization: `Bearer ${token}` } });
+  return {
+    async prove() {
+      await once(parts.origin, async (line) => {
+        while (tokens.length < GRANTS) tokens.push((await newTokens(line, parts)).access_token);
+        const good = await ask(line, tokens[0] ?? '');
+        if (good.status !== 200 || !good.body.includes('@'))
+          throw new Error(`userinfo answered ${good.status}`);
+        const wrong = await ask(line, `${String(tokens[0]).slice(0, -4)}AAAA`);
+        if (wrong.status !== 401) throw new Error(`a tampered access token was answered ${wrong.status}`);
+      });
+      return 'says who somebody is by an access token; a tampered one is refused';
+    },
+    async operate(line) {
+      const { status, body } = await ask(line, tokens[randomInt(tokens.length)] ?? '');
+      if (status !== 200 || !body.includes('"email"')) throw new Error(`userinfo answered ${status}`);
+    },
+  };
+}

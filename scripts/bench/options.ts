@@ -1,0 +1,72 @@
+/** What `npm run bench` is told. */
+import { parseArgs } from 'node:util';
+
+export const HELP = `Usage: npm run bench -- [options]
+
+Measures Gatehouse beside floors (the least that such work can cost) and peers, in turn, in the same run.
+
+  --quick             everything once, for a moment: whether it runs and does the work
+  --only <workload>   route, callback, sign-in, check, refresh, userinfo, hang or start;
+                      may be given several times
+  --contender <name>  only these; may be given several times
+  --rounds <n>        5
+  --seconds <n>       of each round: 4
+  --organizations <n> 1000
+  --strict            exit 1 where a target is not met
+  --help
+
+DATABASE_URL          a server to use, on which databases may be made; else Debian's programs, or the embedded ones
+`;
+
+export interface Options {
+  readonly isQuick: boolean;
+  readonly only: readonly string[];
+  readonly contenders: readonly string[];
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly connections: number;
+  readonly organizations: number;
+  readonly isStrict: boolean;
+}
+
+/** @returns `help`, or what is wrong, where there is nothing to run */
+export function readOptions(args: readonly string[]): Options | 'help' | (string & {}) {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        quick: { type: 'boolean', default: false },
+        only: { type: 'string', multiple: true, default: [] },
+        contender: { type: 'string', multiple: true, default: [] },
+        rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        organizations: { type: 'string' },
+        strict: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.help) return 'help';
+    const isQuick = values.quick;
+    return {
+      isQuick,
+      only: values.only,
+      contenders: values.contender,
+      rounds: numberOf('--rounds', values.rounds, isQuick ? 1 : 5),
+      seconds: numberOf('--seconds', values.seconds, isQuick ? 0.3 : 4),
+      warmUpSeconds: isQuick ? 0.1 : 2,
+      connections: 16,
+      organizations: numberOf('--organizations', values.organizations, isQuick ? 20 : 1_000),
+      isStrict: values.strict,
+    };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function numberOf(name: string, text: string | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise;
+  const number = Number(text);
+  if (!(number > 0)) throw new Error(`${name} must be a number above 0`);
+  return number;
+}

@@ -1,0 +1,73 @@
+/** What was measured, in columns. */
+import type { WorkloadId } from './contender.ts';
+import type { HangResult } from './hang.ts';
+import { median, ratio, type Measured } from './rounds.ts';
+import type { StartResult } from './starts.ts';
+import type { Target } from './targets.ts';
+
+const WORKLOAD_NAMES: Readonly<Record<WorkloadId, string>> = {
+  route: 'W1 route: an address to its redirect',
+  callback: 'W2 custom-JWT callback to a stored session',
+  'sign-in': 'W3 complete OIDC sign-in',
+  check: 'W4 session check',
+  refresh: 'W5 refresh grant',
+  userinfo: 'W5 userinfo',
+};
+
+const HEADINGS = ['', 'op/s', 'Gatehouse is', 'CPU us/op', 'DB us/op', 'p50 ms', 'p99 ms', 'MiB'];
+
+export function tableOf(workload: WorkloadId, measured: readonly Measured[]): string {
+  const ours = measured.find(({ kind }) => kind === 'gatehouse');
+  const rows = measured.map((one) => [
+    one.name,
+    grouped(of(one, 'perSecond')),
+    ours === undefined || ours === one ? '' : `${ratio(ours, one).toFixed(2)} x`,
+    grouped(of(one, 'cpuMicros')),
+    grouped(of(one, 'databaseMicros')),
+    of(one, 'medianMs').toFixed(2),
+    of(one, 'p99Ms').toFixed(2),
+    grouped(of(one, 'memoryMib')),
+  ]);
+  return `\n${WORKLOAD_NAMES[workload]}\n${columns([HEADINGS, ...rows])}\n`;
+}
+
+type Figure = 'perSecond' | 'cpuMicros' | 'databaseMicros' | 'medianMs' | 'p99Ms' | 'memoryMib';
+const of = ({ samples }: Measured, figure: Figure) =>
+  median(samples.map((sample) => sample[figure] ?? Number.NaN));
+const grouped = (value: number) => (Number.isNaN(value) ? '' : Math.round(value).toLocaleString('en'));
+
+export function tableOfStarts(results: readonly StartResult[]): string {
+  const rows = results.map(({ name, startMs, idleMib }) => [
+    name,
+    grouped(median(startMs)),
+    grouped(idleMib),
+  ]);
+  return `\nStart\n${columns([['', 'first answer ms', 'idle MiB'], ...rows])}\n`;
+}
+
+export function tableOfHang(result: HangResult): string {
+  const { calmMedianMs, calmP99Ms, troubledMedianMs, troubledP99Ms, answers } = result;
+  const rows = [
+    ['without', calmMedianMs.toFixed(1), calmP99Ms.toFixed(1)],
+    ['with it', troubledMedianMs.toFixed(1), troubledP99Ms.toFixed(1)],
+  ];
+  const said = Object.entries(answers).map(([status, count]) => `${status}: ${count}`);
+  const heading = "W7 one provider hangs: the others' sign-ins";
+  return `\n${heading}\n${columns([['', 'p50 ms', 'p99 ms'], ...rows])}\nStarts at the one that hangs: ${said.join(', ')}\n`;
+}
+
+export function tableOfTargets(targets: readonly Target[]): string {
+  const rows = targets.map(({ id, aim, reached, isMet }) => [
+    `${id} ${aim}`,
+    reached,
+    isMet ? 'met' : 'NOT MET',
+  ]);
+  return `\n${columns([['Target', 'reached', ''], ...rows])}\n`;
+}
+
+function columns(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const pad = (cell: string, column: number) =>
+    column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0);
+  return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n');
+}
