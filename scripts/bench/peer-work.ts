@@ -31,10 +31,21 @@ export class SessionPool<T> {
   }
 }
 
-/** The same with one character of its middle changed. */
+/** The same with one character of its middle changed; in hexadecimal digits too, whichever case they have. */
 export function tampered(text: string): string {
   const middle = text.length >> 1;
-  return text.slice(0, middle) + (text[middle] === 'A' ? 'B' : 'A') + text.slice(middle + 1);
+  return text.slice(0, middle) + (text[middle] === '1' ? '2' : '1') + text.slice(middle + 1);
+}
+
+/** @param name how the name of the cookie that is changed ends */
+export function withTampered(cookies: string, name: string): string {
+  const all = cookies.split('; ').map((cookie) => {
+    const [key = '', ...value] = cookie.split('=');
+    return key.endsWith(name) ? `${key}=${tampered(value.join('='))}` : cookie;
+  });
+  const changed = all.join('; ');
+  insist(changed !== cookies, `no cookie ${name} among ${cookies}`);
+  return changed;
 }
 
 /** @throws unless it holds */

@@ -120,10 +120,11 @@ export class BenchProvider {
     const isLocalhost = request.headers.host?.startsWith('localhost:') === true;
     const issuer = (isLocalhost ? this.#localhost : this.#origin) + issuerPath;
     if (this.#hanging.has(issuer)) return;
-    if (endpoint === '.well-known/openid-configuration') return send(response, 200, metadataOf(issuer));
-    if (endpoint === 'jwks') return send(response, 200, this.#jwks);
-    if (endpoint === 'userinfo') return send(response, 200, this.#userInfo(request));
-    if (endpoint !== 'token') return send(response, 404, '{}');
+    if (endpoint !== 'token') {
+      const document = this.#document(issuer, endpoint, request);
+      send(response, document === undefined ? 404 : 200, document ?? {});
+      return;
+    }
     const fields = new URLSearchParams(await readAll(request));
     const tokens = this.#exchange(issuer, fields, request.headers.authorization);
     send(
@@ -131,6 +132,12 @@ export class BenchProvider {
       typeof tokens === 'string' ? 400 : 200,
       typeof tokens === 'string' ? { error: tokens } : tokens,
     );
+  }
+
+  #document(issuer: string, endpoint: string, request: IncomingMessage): object | string | undefined {
+    if (endpoint === '.well-known/openid-configuration') return metadataOf(issuer);
+    if (endpoint === 'jwks') return this.#jwks;
+    return endpoint === 'userinfo' ? this.#userInfo(request) : undefined;
   }
 
   /** RFC 6749 section 4.1.3. @returns the error code, or the answer */

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { Contender, Running, Work } from '../contender.ts';
 import { cookiesOf, jsonAsking, locationOf, once, type Answer, type Asking, type Line } from '../line.ts';
 import { providersOf, startPeer } from '../peer-program.ts';
-import { emailOf, insist, protectionsOf, SessionPool, tampered } from '../peer-work.ts';
+import { emailOf, insist, protectionsOf, SessionPool, tampered, withTampered } from '../peer-work.ts';
 import { somebodyOf, type World } from '../world.ts';
 
 const LANDING = '/landing';
@@ -154,8 +154,7 @@ function checkWork(peer: Peer): Work {
       once(peer.origin, async (line) => {
         const { email, cookie } = await signedIn(line);
         await insistOnPerson(line, cookie, email);
-        const [token = ''] = /(?<=session_token=)[^;]+/.exec(cookie) ?? [];
-        for (const bad of [cookie.replace(token, tampered(token)), 'none=of-ours']) {
+        for (const bad of [withTampered(cookie, 'session_token'), 'none=of-ours']) {
           const { body } = await line.ask(checkAsking(bad));
           insist(body === 'null', `a bad session is answered with ${body}`);
         }

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { freePort } from '../../free-port.ts';
 import type { Contender, Running, Work } from '../contender.ts';
 import { cookiesOf, locationOf, once, type Answer, type Asking, type Line } from '../line.ts';
-import { emailOf, insist, protectionsOf, SessionPool, tampered } from '../peer-work.ts';
+import { emailOf, insist, protectionsOf, SessionPool, tampered, withTampered } from '../peer-work.ts';
 import { startProgram } from '../program.ts';
 import { somebodyOf, type World } from '../world.ts';
 
@@ -215,7 +215,7 @@ function checkWork(peer: Peer): Work {
         const email = emailOf(0, 8);
         const cookie = await signIn(line, peer, email);
         await whoIs(line, cookie, email);
-        const changed = await line.ask(pageAsking(tampered(cookie)));
+        const changed = await line.ask(pageAsking(withTampered(cookie, '_session')));
         insist(changed.status === 302, `a tampered session is answered with ${changed.status}`);
         const none = await line.ask(pageAsking());
         insist(none.status === 302, `no session is answered with ${none.status}`);

@@ -5,6 +5,7 @@ import { createServer } from 'node:http';
 import { json, text } from 'node:stream/consumers';
 import { URLSearchParams } from 'node:url';
 import { controllers } from '@boxyhq/saml-jackson';
+import { Pool } from 'pg';
 
 const { PORT, DATABASE_URL, ENCRYPTION_KEY, CLIENT_SECRET } = process.env;
 const { PROVIDER_CLIENT_ID, PROVIDER_CLIENT_SECRET } = process.env;
@@ -47,6 +48,9 @@ async function seed(providers) {
   };
   await Promise.all(Array.from({ length: 8 }, add));
   await close();
+  const database = new Pool({ connectionString: DATABASE_URL });
+  await database.query('ANALYZE');
+  await database.end();
 }
 
 const redirect = (response, { redirect_url }) => response.writeHead(302, { location: redirect_url }).end();
