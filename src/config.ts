@@ -41,6 +41,9 @@ export interface Config {
   readonly brandName: string;
   readonly brandLogoUrl: string | undefined;
   readonly supportUrl: string | undefined;
+  /** Organizations, and sessions at hosts, that are held in memory. */
+  readonly cachedOrganizations: number;
+  readonly cachedSessions: number;
   readonly rateLimits: boolean;
   /** For how long a server that was told to stop still takes connections, while it says that it is not ready. */
   readonly stopDelaySeconds: number;
@@ -134,6 +137,13 @@ const portNumber = z
   .transform(Number)
   .refine((port) => port <= 65_535, 'must be a port number');
 
+/** Room is made for all of them at the start. */
+const cacheSize = z
+  .string()
+  .regex(/^[1-9]\d{0,7}$/, 'must be a number, 100 to 10000000')
+  .transform(Number)
+  .refine((size) => size >= 100 && size <= 10_000_000, 'must be a number, 100 to 10000000');
+
 const regionName = z
   .string()
   .refine(isSlug, 'must be a DNS label: lower-case letters, digits and inner hyphens');
@@ -203,6 +213,8 @@ const environment = z.object({
     .string()
     .refine((text) => isUrlOf(text, ['http:', 'https:', 'mailto:']), 'must be an http, https or mailto URL')
     .optional(),
+  CACHED_ORGANIZATIONS: cacheSize.default(20_000),
+  CACHED_SESSIONS: cacheSize.default(100_000),
   RATE_LIMITS: z.enum(['on', 'off'], 'must be on or off').default('on'),
   STOP_DELAY: z
     .string()
@@ -307,6 +319,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     brandName: values.BRAND_NAME,
     brandLogoUrl: values.BRAND_LOGO_URL,
     supportUrl: values.SUPPORT_URL,
+    cachedOrganizations: values.CACHED_ORGANIZATIONS,
+    cachedSessions: values.CACHED_SESSIONS,
     rateLimits: values.RATE_LIMITS === 'on',
     // On one's own machine nobody balances, and Ctrl-C is to be quick.
     stopDelaySeconds: values.STOP_DELAY ?? (isLoopback(values.PUBLIC_URL) ? 0 : 2),

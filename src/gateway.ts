@@ -33,9 +33,6 @@ import { currentProvider } from './provider/current-provider.ts';
 import { gatewayTokens } from './provider/gateway-tokens.ts';
 import { openSecretBox } from './secret-box.ts';
 
-/** Browsers at hosts whose sign-in is held in memory: about 2 KB each. */
-const MOST_VERIFIED = 100_000;
-
 export interface Gateway {
   /** Where it listens. */
   readonly port: number;
@@ -212,7 +209,7 @@ function openParts(
       database,
       directory: openHostDirectory(database, feed),
       tokens: gatewayTokens({ database, secrets, feed, publicUrl }),
-      memory: verifiedMemory(feed, MOST_VERIFIED),
+      memory: verifiedMemory(feed, config.cachedSessions),
       underWay: new Map(),
       secrets,
       sessionIdleTtlSeconds: config.sessionIdleTtlSeconds,
@@ -223,7 +220,7 @@ function openParts(
     login: {
       ...config,
       database,
-      directory: openDirectory(database, feed),
+      directory: openDirectory(database, feed, config.cachedOrganizations),
       connectors: openConnectors(
         secrets,
         { fetch, allowPrivateNetworks, publicUrl, now },

@@ -4,8 +4,12 @@
  */
 import { openPostgres, type Postgres } from '../faults/postgres.ts';
 import type { Contender, WorkloadId } from './contender.ts';
+import { betterAuth } from './contenders/better-auth.ts';
 import { floors } from './contenders/floors.ts';
 import { gatehouse } from './contenders/gatehouse.ts';
+import { jackson } from './contenders/jackson.ts';
+import { modAuthOpenidc } from './contenders/mod-auth-openidc.ts';
+import { oidcProvider } from './contenders/oidc-provider.ts';
 import { HELP, readOptions, type Options } from './options.ts';
 import { measureHang } from './hang.ts';
 import { BenchProvider } from './provider.ts';
@@ -16,6 +20,12 @@ import { targetsOf } from './targets.ts';
 import type { World } from './world.ts';
 
 const WORKLOADS: readonly WorkloadId[] = ['route', 'callback', 'sign-in', 'check', 'refresh', 'userinfo'];
+
+const CONTENDERS = [
+  gatehouse(),
+  ...floors,
+  ...[betterAuth, jackson, oidcProvider('ES256'), modAuthOpenidc('shm'), modAuthOpenidc('cookie')],
+];
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
@@ -53,7 +63,7 @@ const isAsked = (part: string, { only }: Options) => only.length === 0 || only.i
 
 async function startAll(world: World, options: Options): Promise<readonly Started[]> {
   const started: Started[] = [];
-  for (const contender of chosen([gatehouse(), ...floors], options)) {
+  for (const contender of chosen(CONTENDERS, options)) {
     say(`starting ${contender.name}`);
     const running = await contender.start(world);
     if (typeof running === 'string') say(`${contender.name}: ${running}`);

@@ -8,7 +8,8 @@ import pg from 'pg';
 const ORIGINAL = 'j0';
 
 /** The secret of a session, by its number from 1: long enough for a cookie, and of use to nobody but a benchmark. */
-export const scaleSecret = (number: number) => createHash('sha256').update(`scale ${number}`).digest('base64url');
+export const scaleSecret = (number: number) =>
+  createHash('sha256').update(`scale ${number}`).digest('base64url');
 
 export const scaleDomain = (number: number) => `s${number}.example`;
 

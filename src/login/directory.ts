@@ -25,8 +25,9 @@ export interface Directory {
   personRoutes(entry: DirectoryEntry, address: EmailAddress): Promise<PersonRoutes>;
 }
 
-const MOST_KEYS = 100_000;
-const MOST_ENTRIES = 20_000;
+/** An organization is found by its domains, its slug and its connections; the share of it that is not used falls out. */
+const KEYS_OF_EACH = 5;
+
 const KEY_OF_TABLE: Readonly<Record<string, DirectoryKey>> = {
   domains: 'domain',
   organizations: 'slug',
@@ -39,8 +40,9 @@ const TABLES: ReadonlySet<string> = new Set([
   ...['connection_routes', 'cutovers', 'cutover_people'],
 ]);
 
-export function openDirectory(database: Database, feed: ChangeFeed): Directory {
-  const directory = new CachedDirectory(database, feed);
+/** @param most organizations that are held */
+export function openDirectory(database: Database, feed: ChangeFeed, most: number): Directory {
+  const directory = new CachedDirectory(database, feed, most);
   feed.subscribe(
     (change) => {
       directory.forget(change);
@@ -59,8 +61,8 @@ class CachedDirectory {
   readonly #database: Database;
   readonly #feed: ChangeFeed;
   /** Key to organization id; the empty string for a key that leads nowhere. */
-  readonly #ids = new LRUCache<string, string>({ max: MOST_KEYS });
-  readonly #entries = new LRUCache<string, DirectoryEntry>({ max: MOST_ENTRIES });
+  readonly #ids: LRUCache<string, string>;
+  readonly #entries: LRUCache<string, DirectoryEntry>;
   /** Reads under way, so that a thousand people of one company ask once. */
   readonly #reading = new Map<string, Promise<DirectoryEntry | undefined>>();
   /** Grows with every change that concerns the directory: what was read before may be outdated. */
@@ -68,7 +70,9 @@ class CachedDirectory {
   #hits = 0;
   #misses = 0;
 
-  constructor(database: Database, feed: ChangeFeed) {
+  constructor(database: Database, feed: ChangeFeed, most: number) {
+    this.#ids = new LRUCache({ max: KEYS_OF_EACH * most });
+    this.#entries = new LRUCache({ max: most });
     this.#database = database;
     this.#feed = feed;
   }

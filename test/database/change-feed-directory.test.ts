@@ -26,14 +26,15 @@ beforeEach(async () => {
   directory = openDirectory(
     {
       ...database,
-      async run(work) {
+      async query<Row>(...asked: Parameters<Database['query']>) {
         queries += 1;
-        const result = await database.run(work);
+        const rows = await database.query<Row>(...asked);
         await slowly();
-        return result;
+        return rows;
       },
     },
     feed,
+    100,
   );
   await until('alive', () => feed.isAlive());
 });

@@ -58,7 +58,10 @@ const digestOf = (secret: string) => createHash('sha256').update(secret).digest(
 const cookieOf = (request: Request) => /(?:^|; )session=([^;]+)/.exec(request.headers.cookie ?? '')?.[1];
 
 function welcome(response: Response, secret: string | undefined): void {
-  if (secret === undefined) return void response.status(403).end();
+  if (secret === undefined) {
+    response.status(403).end();
+    return;
+  }
   response.cookie('session', secret, { httpOnly: true, sameSite: 'lax' });
   response.redirect(303, '/');
 }
@@ -130,7 +133,10 @@ app.get('/route', async (request, response) => {
 });
 app.get('/token/:domain', async (request, response) => {
   const domain = await domainOf(`@${request.params.domain}`);
-  if (domain === undefined) return void response.status(404).end();
+  if (domain === undefined) {
+    response.status(404).end();
+    return;
+  }
   const claims = jwt.verify(String(request.query['token']), keyOf(domain.pem), { algorithms: ['RS256'] }) as {
     email?: string;
   };
@@ -145,7 +151,10 @@ app.get('/callback', async (request, response) => {
   const state = String(request.query['state']);
   const attempt = attempts.get(state);
   attempts.delete(state);
-  if (attempt === undefined) return void response.status(400).end();
+  if (attempt === undefined) {
+    response.status(400).end();
+    return;
+  }
   welcome(response, await openSession(await exchange(String(request.query['code']), attempt)));
 });
 app.get('/session', async (request, response) => {
