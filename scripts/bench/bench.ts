@@ -6,7 +6,7 @@ import { openPostgres, type Postgres } from '../faults/postgres.ts';
 import type { Contender, WorkloadId } from './contender.ts';
 import { betterAuth } from './contenders/better-auth.ts';
 import { floors } from './contenders/floors.ts';
-import { gatehouse } from './contenders/gatehouse.ts';
+import { gatehouse, gatehouseAtScale } from './contenders/gatehouse.ts';
 import { jackson } from './contenders/jackson.ts';
 import { modAuthOpenidc } from './contenders/mod-auth-openidc.ts';
 import { oidcProvider } from './contenders/oidc-provider.ts';
@@ -14,7 +14,8 @@ import { HELP, readOptions, type Options } from './options.ts';
 import { measureHang } from './hang.ts';
 import { BenchProvider } from './provider.ts';
 import { measureInTurn, type Measured, type Started } from './rounds.ts';
-import { tableOf, tableOfHang, tableOfStarts, tableOfTargets } from './report.ts';
+import { tableOf, tableOfHang, tableOfScale, tableOfStarts, tableOfTargets } from './report.ts';
+import { measureScale, type ScaleResult } from './scale.ts';
 import { measureStarts } from './starts.ts';
 import { targetsOf } from './targets.ts';
 import type { World } from './world.ts';
@@ -47,9 +48,11 @@ async function run(options: Options): Promise<boolean> {
     }
     const hang = isAsked('hang', options) ? await hangOf(world, started, options) : undefined;
     if (hang !== undefined) process.stdout.write(tableOfHang(hang));
+    const scale = isAsked('scale', options) ? await scaleOf(world, postgres, options) : [];
+    if (scale.length > 0) process.stdout.write(tableOfScale(scale));
     const starts = isAsked('start', options) ? await startsOf(started, options) : [];
     if (starts.length > 0) process.stdout.write(tableOfStarts(starts));
-    const targets = targetsOf({ workloads, hang, starts });
+    const targets = targetsOf({ workloads, hang, starts, scale });
     process.stdout.write(tableOfTargets(targets));
     return targets.every(({ isMet }) => isMet);
   } finally {
@@ -83,6 +86,22 @@ async function hangOf(world: World, started: readonly Started[], { rounds, isQui
     startsPerSecond: 50,
     signInsPerSecond: 100,
   });
+}
+
+/** One after the other, each on a database of its own. */
+async function scaleOf(world: World, postgres: Postgres, options: Options) {
+  const results: ScaleResult[] = [];
+  for (const count of options.isQuick ? [100, 1_000] : [100, 10_000, 1_000_000]) {
+    say(`scale: ${count.toLocaleString('en')} organizations, users and sessions are written`);
+    const running = await gatehouseAtScale(world, count);
+    try {
+      const load = { ...options, databasePid: postgres.own?.pid(), onProgress: say };
+      results.push(await measureScale(running, count, load));
+    } finally {
+      await running.close();
+    }
+  }
+  return results;
 }
 
 async function startsOf(started: readonly Started[], { rounds }: Options) {

@@ -2,6 +2,7 @@
 import type { WorkloadId } from './contender.ts';
 import type { HangResult } from './hang.ts';
 import { median, ratio, type Measured } from './rounds.ts';
+import type { ScaleResult } from './scale.ts';
 import type { StartResult } from './starts.ts';
 import type { Target } from './targets.ts';
 
@@ -54,6 +55,17 @@ export function tableOfHang(result: HangResult): string {
   const said = Object.entries(answers).map(([status, count]) => `${status}: ${count}`);
   const heading = "W7 one provider hangs: the others' sign-ins";
   return `\n${heading}\n${columns([['', 'p50 ms', 'p99 ms'], ...rows])}\nStarts at the one that hangs: ${said.join(', ')}\n`;
+}
+
+export function tableOfScale(results: readonly ScaleResult[]): string {
+  const optional = (value: number | undefined) => (value === undefined ? '' : grouped(value));
+  const rows = results.map(({ count, route, newRoute, check, newCheck, idleMib, fullMib, held }) => [
+    grouped(count),
+    ...[grouped(route), optional(newRoute), grouped(check), optional(newCheck)],
+    ...[grouped(idleMib), grouped(fullMib), grouped(held)],
+  ]);
+  const headings = ['organizations, users, sessions', 'routes/s', 'each another', 'checks/s', 'each another'];
+  return `\nW6 scale\n${columns([[...headings, 'idle MiB', 'then MiB', 'looked up'], ...rows])}\n`;
 }
 
 export function tableOfTargets(targets: readonly Target[]): string {

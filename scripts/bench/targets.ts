@@ -2,6 +2,7 @@
 import type { WorkloadId } from './contender.ts';
 import type { HangResult } from './hang.ts';
 import { median, ratio, type Measured } from './rounds.ts';
+import type { ScaleResult } from './scale.ts';
 import type { StartResult } from './starts.ts';
 
 export interface Target {
@@ -15,6 +16,7 @@ export interface Results {
   readonly workloads: ReadonlyMap<WorkloadId, readonly Measured[]>;
   readonly starts: readonly StartResult[];
   readonly hang: HangResult | undefined;
+  readonly scale: readonly ScaleResult[];
 }
 
 const FLOOR = 'Express + SQL';
@@ -23,7 +25,7 @@ const LARGEST_IDLE_MIB = 110;
 const MOST_SIGN_IN_MICROS = 2_800;
 
 /** Those of which everything that they compare was measured. */
-export function targetsOf({ workloads, starts, hang }: Results): readonly Target[] {
+export function targetsOf({ workloads, starts, hang, scale }: Results): readonly Target[] {
   const against = (id: string, workload: WorkloadId, other: string, least: number): Target[] => {
     const measured = workloads.get(workload) ?? [];
     const ours = measured.find(({ kind }) => kind === 'gatehouse');
@@ -47,6 +49,7 @@ export function targetsOf({ workloads, starts, hang }: Results): readonly Target
     ...against('W4', 'check', 'better-auth', 10),
     ...against('W5', 'refresh', 'oidc-provider', 0.6),
     ...against('W5', 'userinfo', 'oidc-provider', 0.6),
+    ...targetsOfScale(scale),
     ...(hang === undefined ? [] : [targetOfHang(hang)]),
     ...targetsOfStart(starts),
   ];
@@ -60,6 +63,18 @@ function cpuOfSignIn(measured: readonly Measured[] = []): Target[] {
   return [
     { id: 'W3', aim: 'sign-in: at most 2,800 us of CPU', reached, isMet: micros <= MOST_SIGN_IN_MICROS },
   ];
+}
+
+function targetsOfScale(results: readonly ScaleResult[]): Target[] {
+  const [fewest] = results;
+  const most = results.at(-1);
+  if (fewest === undefined || most === undefined || most === fewest) return [];
+  return (['route', 'check'] as const).map((work) => {
+    const share = most[work] / fewest[work];
+    const [from, to] = [fewest, most].map(({ count }) => count.toLocaleString('en'));
+    const aim = `${work} with ${String(to)}: at least 0.9 x that with ${String(from)}`;
+    return { id: 'W6', aim, reached: `${share.toFixed(2)} x`, isMet: share >= 0.9 };
+  });
 }
 
 function targetOfHang({ calmP99Ms, troubledP99Ms }: HangResult): Target {

@@ -8,6 +8,7 @@ import type { Contender, Running, Work } from '../contender.ts';
 import { fillGatehouse } from '../gatehouse-data.ts';
 import { cookiesOf, jsonAsking, once, type Answer, type Line } from '../line.ts';
 import { startProgram } from '../program.ts';
+import { fillScale } from '../scale-data.ts';
 import { TokenIssuer } from '../token-issuer.ts';
 import { APPLICATION, applicationWorks } from './gatehouse-application.ts';
 import { somebodyOf, tokenPerson, type World } from '../world.ts';
@@ -53,19 +54,38 @@ export const gatehouse = (
   },
 });
 
+/** A gateway with so many organizations, users and sessions; it does no other workload. */
+export async function gatehouseAtScale(world: World, count: number): Promise<Running> {
+  // All that are asked for stay in memory, so that it can be said how much that takes.
+  const settings = { CACHED_ORGANIZATIONS: '200000', CACHED_SESSIONS: '1000000' };
+  const { origin, env } = await openSite(world, settings, `scale_${count}`);
+  await fillGatehouse(readConfig(env), { ...world, organizations: 1 }, new TokenIssuer().publicKeyPem);
+  await fillScale(env['DATABASE_URL'] ?? '', count);
+  const program = await startProgram({
+    command: [process.execPath, MAIN, 'serve'],
+    env,
+    firstUrl: `${origin}/health/ready`,
+  });
+  return { origin, ...program, works: {} };
+}
+
 interface Site {
   readonly origin: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
 /** A place with a database that has the schema. */
-async function openSite(world: World, settings: Readonly<Record<string, string>>): Promise<Site> {
+async function openSite(
+  world: World,
+  settings: Readonly<Record<string, string>>,
+  database = 'gatehouse',
+): Promise<Site> {
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const env = {
     PUBLIC_URL: origin,
     PORT: String(port),
-    DATABASE_URL: await world.newDatabase('gatehouse'),
+    DATABASE_URL: await world.newDatabase(database),
     SECRET_KEY: randomBytes(32).toString('base64'),
     // All that is asked comes from one address. Nobody else that is measured limits or writes a line for each request.
     RATE_LIMITS: 'off',
