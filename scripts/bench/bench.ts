@@ -12,6 +12,7 @@ import { modAuthOpenidc } from './contenders/mod-auth-openidc.ts';
 import { oidcProvider } from './contenders/oidc-provider.ts';
 import { HELP, readOptions, type Options } from './options.ts';
 import { measureHang } from './hang.ts';
+import { installPeers } from './peer-program.ts';
 import { BenchProvider } from './provider.ts';
 import { measureInTurn, type Measured, type Started } from './rounds.ts';
 import { tableOf, tableOfHang, tableOfScale, tableOfStarts, tableOfTargets } from './report.ts';
@@ -65,6 +66,9 @@ async function run(options: Options): Promise<boolean> {
 const isAsked = (part: string, { only }: Options) => only.length === 0 || only.includes(part);
 
 async function startAll(world: World, options: Options): Promise<readonly Started[]> {
+  if (![...WORKLOADS, 'hang', 'start'].some((part) => isAsked(part, options))) return [];
+  const trouble = options.hasPeers ? installPeers(say) : undefined;
+  if (trouble !== undefined) say(trouble);
   const started: Started[] = [];
   for (const contender of chosen(CONTENDERS, options)) {
     say(`starting ${contender.name}`);
@@ -110,8 +114,13 @@ async function startsOf(started: readonly Started[], { rounds }: Options) {
   return measureStarts(started, rounds);
 }
 
-function chosen(contenders: readonly Contender[], { contenders: names }: Options): readonly Contender[] {
-  return contenders.filter(({ name }) => names.length === 0 || names.includes(name));
+function chosen(
+  contenders: readonly Contender[],
+  { contenders: names, hasPeers }: Options,
+): readonly Contender[] {
+  return contenders.filter(
+    ({ name, kind }) => (names.length === 0 || names.includes(name)) && (hasPeers || kind !== 'peer'),
+  );
 }
 
 function worldOf(postgres: Postgres, provider: BenchProvider, { organizations }: Options): World {

@@ -9,6 +9,7 @@ Measures Gatehouse beside floors (the least that such work can cost) and peers, 
   --only <workload>   route, callback, sign-in, check, refresh, userinfo, hang, scale or start;
                       may be given several times
   --contender <name>  only these; may be given several times
+  --no-peers          Gatehouse and the floors alone
   --rounds <n>        5
   --seconds <n>       of each round: 4
   --organizations <n> 1000
@@ -28,6 +29,7 @@ export interface Options {
   readonly connections: number;
   readonly organizations: number;
   readonly isStrict: boolean;
+  readonly hasPeers: boolean;
 }
 
 /** @returns `help`, or what is wrong, where there is nothing to run */
@@ -42,6 +44,7 @@ export function readOptions(args: readonly string[]): Options | 'help' | (string
         rounds: { type: 'string' },
         seconds: { type: 'string' },
         organizations: { type: 'string' },
+        'no-peers': { type: 'boolean', default: false },
         strict: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -58,6 +61,7 @@ export function readOptions(args: readonly string[]): Options | 'help' | (string
       connections: 16,
       organizations: numberOf('--organizations', values.organizations, isQuick ? 20 : 1_000),
       isStrict: values.strict,
+      hasPeers: !values['no-peers'],
     };
   } catch (error) {
     return (error as Error).message;

@@ -1,5 +1,5 @@
 /** Peers are programs of their own in peers/, with packages of their own that are no dependency of the product. */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -9,6 +9,15 @@ import { domainOf, type World } from './world.ts';
 
 /** From where this file is when it is built. */
 const FOLDER = resolve(import.meta.dirname, '../../../scripts/bench/peers');
+
+/** Installs what the peers need, once. @returns what is in the way, if they cannot be */
+export function installPeers(say: (text: string) => void): string | undefined {
+  if (existsSync(join(FOLDER, 'node_modules'))) return undefined;
+  say('installing the packages of the peers (once; half a minute) ...');
+  const install = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error'];
+  const { status } = spawnSync('npm', install, { cwd: FOLDER, stdio: ['ignore', 2, 2] });
+  return status === 0 ? undefined : `npm ci in scripts/bench/peers ended with ${String(status)}`;
+}
 
 type Environment = Readonly<Record<string, string>>;
 

@@ -8,22 +8,8 @@ import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config.ts';
 import { GatewayError, Refusal } from '../errors.ts';
 import { describeError } from '../log.ts';
-import { applicationCommands } from './app.ts';
-import { hostCommands } from './host.ts';
-import { auditCommands } from './audit.ts';
-import { breakGlassCommand } from './break-glass.ts';
-import { connectionCommands } from './connection.ts';
-import { cutoverCommands } from './cutover.ts';
-import { doctorCommand } from './doctor.ts';
-import { domainCommands } from './domain.ts';
-import { explainCommand } from './explain.ts';
-import { signingKeyCommands } from './keys.ts';
-import { organizationCommands } from './org.ts';
-import { restoredCommand } from './restored.ts';
 import { serverCommands } from './serve.ts';
-import { sessionCommands } from './session.ts';
 import type { Terminal } from './terminal.ts';
-import { userCommands } from './user.ts';
 
 const EXIT = { done: 0, refused: 1, usage: 2, unreachable: 3 } as const;
 
@@ -63,23 +49,9 @@ export async function runProgram(
       },
     })
     .exitOverride();
-  for (const addCommands of [
-    serverCommands,
-    organizationCommands,
-    domainCommands,
-    connectionCommands,
-    cutoverCommands,
-    breakGlassCommand,
-    userCommands,
-    applicationCommands,
-    hostCommands,
-    signingKeyCommands,
-    sessionCommands,
-    explainCommand,
-    auditCommands,
-    doctorCommand,
-    restoredCommand,
-  ]) {
+  // A server need not wait for all that the other commands are made of.
+  const commands = args[0] === 'serve' ? [serverCommands] : (await import('./commands.ts')).allCommands;
+  for (const addCommands of commands) {
     addCommands(program, terminal);
   }
   try {

@@ -107,10 +107,7 @@ describe('Q-07 a token in the query', () => {
       host: new URL(backEnd.origin).host,
       connection: 'keep-alive',
       accept: 'application/json',
-      'accept-language': '*',
-      'sec-fetch-mode': 'cors',
-      'user-agent': 'undici',
-      'accept-encoding': 'gzip, deflate',
+      'user-agent': 'gatehouse',
     });
   });
 
