@@ -40,6 +40,8 @@ describe('readConfig', () => {
       brandName: 'Gatehouse',
       brandLogoUrl: undefined,
       supportUrl: undefined,
+      cachedOrganizations: 20_000,
+      cachedSessions: 100_000,
       rateLimits: true,
       stopDelaySeconds: 0,
       metrics: 'off',

@@ -37,6 +37,15 @@ export interface SignatureRules {
   readonly longest?: number;
 }
 
+/** What jose's codes mean for an operator. */
+const FAULTS: Readonly<Record<string, string>> = {
+  ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'it is not that of the key',
+  ERR_JWKS_NO_MATCHING_KEY: 'none of the keys of the provider fits the token (kid)',
+  ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'more than one of the keys of the provider fits the token (kid)',
+  ERR_JOSE_ALG_NOT_ALLOWED: 'the alg is not accepted',
+  ERR_JOSE_NOT_SUPPORTED: 'the alg, or the key, is of a kind that is not supported',
+};
+
 const refuse = (reason: string): never => {
   throw new GatewayError('token_invalid', { reason });
 };
@@ -62,7 +71,7 @@ export async function verifySignature(
     return payload;
   } catch (error) {
     // A key that cannot be read is reported in many ways, none of which is ours to fail for.
-    const reason = error instanceof errors.JOSEError ? error.code : 'the key cannot be used';
+    const reason = (error instanceof errors.JOSEError && FAULTS[error.code]) || 'the key cannot be used';
     throw new GatewayError('token_invalid', { reason: `the signature is not good: ${reason}` }, error);
   }
 }

@@ -111,7 +111,8 @@ function decoded(bytes: Uint8Array, headers: Headers, largestKib: number): Uint8
     return decode(bytes, { maxOutputLength: largestKib * 1024 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(largestKib);
-    throw fail('the answer is not encoded as it says');
+    const reason = 'the answer is not encoded as it says';
+    throw new GatewayError('identity_provider_error', { reason, isUnanswered: true }, error);
   }
 }
 

@@ -6,8 +6,8 @@ import type { Json } from './evil-tokens.ts';
 import { openScene, type Scene } from './oidc-scene.ts';
 
 const INVALID = { status: 401, code: 'token_invalid' } as const;
-const AMBIGUOUS = 'the ID token is not unambiguous JSON';
-const OTHER_KIND = 'the typ of the ID token is that of another kind of token';
+const AMBIGUOUS = 'the token is not unambiguous JSON';
+const OTHER_KIND = 'the token is of another type';
 
 type Rewrite = (json: string) => string | Buffer;
 

@@ -167,7 +167,7 @@ describe('a provider’s keys', () => {
     ['that is null', { jwks: () => ({ keys: [null] }) }],
   ])('K-09 a key %s verifies nothing', async (_what, bend) => {
     const { event } = await refuses(bend, INVALID);
-    expect(event?.reason).toMatch(/keys? of the provider|kid|alg of the ID token/);
+    expect(event?.reason).toMatch(/^the signature is not good: |alg of the ID token/);
   });
 
   it.each<readonly [string, Bends]>([
@@ -190,7 +190,9 @@ describe('a provider’s keys', () => {
   it('K-08 two good keys of one kid are one too many', async () => {
     const twin = { jwks: ({ keys }: { keys: readonly Json[] }) => ({ keys: [...keys, ...keys] }) };
     const { event } = await refuses(twin, INVALID);
-    expect(event?.reason).toBe('none of the keys of the provider, or more than one, fits the ID token (kid)');
+    expect(event?.reason).toBe(
+      'the signature is not good: more than one of the keys of the provider fits the token (kid)',
+    );
   });
 
   it('K-08 an ID token without kid is good where there is one key, and not where there are two', async () => {

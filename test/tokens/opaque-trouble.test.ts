@@ -119,7 +119,7 @@ describe('Q-03 … Q-05 a status', () => {
     [
       'says that it is packed and is not',
       json(GOOD, { 'content-encoding': 'gzip' }),
-      /^the connection failed/,
+      /^the answer is not encoded as it says/,
     ],
   ])('a back end that %s is in trouble', async (_, answer, reason) => {
     await expectRefused(answer, reason, 'identity_provider_error');

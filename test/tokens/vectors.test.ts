@@ -55,7 +55,7 @@ const show = (subject_token: string) =>
 
 async function expectRefused(token: string): Promise<void> {
   await expectTokenRefusal(scene, () => show(token), {
-    reason: 'the signature is not good: ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+    reason: 'the signature is not good: it is not that of the key',
     connectionId,
   });
 }

@@ -10,7 +10,6 @@ const TOKEN_FAULTS: Readonly<Record<string, string>> = {
   OAUTH_JWT_CLAIM_COMPARISON_FAILED: 'a claim of the ID token is not what it must be',
   OAUTH_JWT_TIMESTAMP_CHECK_FAILED: 'the ID token is not good at this time',
   OAUTH_JSON_ATTRIBUTE_COMPARISON_FAILED: "the subject of userinfo is not the ID token's",
-  OAUTH_KEY_SELECTION_FAILED: 'no key of the provider fits the ID token',
   OAUTH_INVALID_RESPONSE: 'the ID token or the callback is not usable',
   OAUTH_UNSUPPORTED_OPERATION:
     'the ID token, or the key that it is signed with, is of a kind that is not accepted',
@@ -64,9 +63,6 @@ function tokenReason(details: object): string | undefined {
   if ('claim' in details && typeof details.claim === 'string') {
     return `the ${details.claim} of the ID token is not what it must be`;
   }
-  if ('signature' in details) return 'the signature of the ID token is wrong';
-  if ('candidates' in details)
-    return 'none of the keys of the provider, or more than one, fits the ID token (kid)';
   if ('claims' in details && typeof details.claims === 'object' && details.claims !== null) {
     const { claims } = details;
     const missing = REQUIRED_CLAIMS.filter((claim) => !Object.hasOwn(claims, claim));
