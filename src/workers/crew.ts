@@ -101,6 +101,7 @@ export class Crew {
       hasSpoken: () => undefined,
     };
     this.#members.add(member);
+    closeUntaken(worker);
     worker.on('message', (message: WorkerMessage) => {
       this.#hear(member, message);
     });
@@ -184,6 +185,24 @@ export class Crew {
     const snapshots = ready.map(({ counted }) => counted);
     return sum.read(snapshots, { ready: ready.length, ends: this.#ends });
   }
+}
+
+/**
+ * Node closes its own copy of a connection once the worker that it was handed to has taken it. When a worker ends before that, because it
+ * was too busy to take any, the copy stays open for good, and with it waits whoever is at the other end (seen with Node.js 20.20).
+ */
+function closeUntaken(worker: Worker): void {
+  const { process } = worker;
+  const send = process.send.bind(process) as (...args: unknown[]) => boolean;
+  let last: { close(): void } | undefined;
+  process.send = (...args: unknown[]) => {
+    // One at a time: the next is handed over when this one was taken.
+    if (args[1] !== undefined && args[1] !== null) last = args[1] as { close(): void };
+    return send(...args);
+  };
+  worker.once('exit', () => {
+    last?.close();
+  });
 }
 
 function askHowMuch(member: Member): Promise<void> {
