@@ -98,8 +98,8 @@ const countOf = (text: string, name: string) =>
     .filter((line) => line.startsWith(`gatehouse_${name}`))
     .reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 
-const oldest = async () => Math.min(...(await server.workers()));
-const newest = async () => Math.max(...(await server.workers()));
+const oldest = async () => (await server.workers()).at(0) ?? Number.NaN;
+const newest = async () => (await server.workers()).at(-1) ?? Number.NaN;
 
 describe('a program with two workers', () => {
   let metricsPort: number;
@@ -112,7 +112,7 @@ describe('a program with two workers', () => {
     for (const one of loads.splice(0)) await one.stop();
   });
 
-  it('serves while one of them dies again and again, which is waited for longer each time', async () => {
+  it('X-35 serves while one of them dies again and again, which is waited for longer each time', async () => {
     for (const started of [3, 4]) {
       process.kill(await newest(), 'SIGKILL');
       await until('its end is in the log', () => endings().length === started - 2);
@@ -125,7 +125,7 @@ describe('a program with two workers', () => {
     ]);
   });
 
-  it('has a worker that is killed under load back at once, answers nobody 500 and more, and forgets no count', async () => {
+  it('X-35 has a worker that is killed under load back at once, answers nobody 500 and more, and forgets no count', async () => {
     const under = load([...newConnections(4), ...keptConnections(4)]);
     await sleep(300);
     const [killed, other] = [await oldest(), await newest()];
@@ -148,7 +148,7 @@ describe('a program with two workers', () => {
     expect(behind.sort()).toEqual([4, 5]);
   });
 
-  it('lets nobody wait for a worker that stood still before it was killed', async () => {
+  it('X-35 lets nobody wait for a worker that stood still before it was killed', async () => {
     const stuck = await oldest();
     process.kill(stuck, 'SIGSTOP');
     const outcomes = newConnections(10).map((line) =>
@@ -215,7 +215,7 @@ it('told to stop twice ends at once, and its workers with it', async () => {
   await until('all workers are gone', () => !pids.some(isAlive));
 });
 
-it('workers whose supervisor is killed finish what is under way, and end', async () => {
+it('X-35 workers whose supervisor is killed finish what is under way, and end', async () => {
   await start();
   const pids = await server.workers();
   const finish = await beginTwo();

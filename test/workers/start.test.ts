@@ -81,7 +81,7 @@ describe('on the embedded database', () => {
     const lines = [openLine(server.port), openLine(server.port)];
     for (const line of lines) expect((await line('/health/ready')).status).toBe(200);
     // The first one started it.
-    process.kill(Math.min(...(await server.workers())), 'SIGKILL');
+    process.kill((await server.workers()).at(0) ?? Number.NaN, 'SIGKILL');
     await server.haveStarted(3);
     for (const line of lines) expect((await line('/health/ready')).status).toBe(200);
     server.child.kill('SIGKILL');

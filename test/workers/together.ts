@@ -1,8 +1,7 @@
 /** The program with several workers, as an operator runs it, and connections that stay with one of them. */
-import { execFile } from 'node:child_process';
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { buffer } from 'node:stream/consumers';
-import { promisify } from 'node:util';
+import { childrenOf } from '../../scripts/faults/children-of.ts';
 import { outcomeOf, startProgram, type Environment, type ServerProcess } from '../cli/processes.ts';
 import { until } from '../database/embedded-members.ts';
 import { freePort } from '../support/test-gateway.ts';
@@ -20,7 +19,7 @@ export interface LogLine {
 export interface Together extends ServerProcess {
   /** What it has logged. */
   log(): readonly LogLine[];
-  /** Process ids of the workers. */
+  /** Process ids of the workers, the oldest first. */
   workers(): Promise<readonly number[]>;
   /** Resolves once that many have said that they are ready, since the start. */
   haveStarted(count: number): Promise<void>;
@@ -69,16 +68,6 @@ export async function startTogether(env: Environment): Promise<Together> {
       return lines().filter(isAsked).at(-1)?.worker ?? 0;
     },
   };
-}
-
-async function childrenOf(parent: number): Promise<readonly number[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid=,stat=']);
-  return stdout
-    .trim()
-    .split('\n')
-    .map((row) => row.trim().split(/\s+/))
-    .filter(([, of, state]) => Number(of) === parent && state?.startsWith('Z') === false)
-    .map(([pid]) => Number(pid));
 }
 
 interface LineRequest {
