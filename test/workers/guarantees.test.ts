@@ -73,7 +73,8 @@ it('a session that ends at one is over at the other within a second', async () =
 });
 
 it('a connection that a command disables is closed at both within a second', async () => {
-  const [{ id = '' } = {}] = await cli.json<{ id: string }[]>(['connection', 'list', 'acme']);
+  const [listed] = await cli.json<{ id: string }[]>(['connection', 'list', 'acme']);
+  const id = listed?.id ?? '';
   for (const line of lines) expect((await new Visitor(line).typeAddress(ADA)).status).toBe(200);
   await cli.json(['connection', 'disable', id]);
   for (const line of lines) await obeyed(404, () => new Visitor(line).typeAddress(ADA));

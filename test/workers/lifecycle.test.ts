@@ -58,6 +58,15 @@ interface Load {
   stop(): Promise<Readonly<Record<string, number>>>;
 }
 
+/** The status of an answer, or the code of what kept it from coming. */
+async function outcomeOn(line: Line): Promise<string> {
+  try {
+    return String((await line('/login')).status);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  }
+}
+
 /** Whatever becomes of a test, its load ends with it. */
 const loads: Load[] = [];
 
@@ -67,11 +76,7 @@ function load(lines: readonly Line[], goOn: () => boolean = () => true): Load {
   const counts: Record<string, number> = {};
   const lives = lines.map(async (line) => {
     while (!isOver && goOn()) {
-      const { status, code } = await line('/login').then(
-        (answer) => ({ status: answer.status, code: '' }),
-        (error: NodeJS.ErrnoException) => ({ status: 0, code: error.code ?? error.message }),
-      );
-      const outcome = code === '' ? String(status) : code;
+      const outcome = await outcomeOn(line);
       counts[outcome] = (counts[outcome] ?? 0) + 1;
     }
   });
@@ -143,20 +148,15 @@ describe('a program with two workers', () => {
     expect(await oldest()).toBe(other);
     const metrics = await metricsAt(metricsPort);
     expect([countOf(metrics, 'workers '), countOf(metrics, 'worker_ends_total')]).toEqual([2, 3]);
-    const [one, another] = keptConnections(2);
-    const behind = [await server.workerBehind(one as Line), await server.workerBehind(another as Line)];
+    const behind: number[] = [];
+    for (const line of keptConnections(2)) behind.push(await server.workerBehind(line));
     expect(behind.sort()).toEqual([4, 5]);
   });
 
   it('X-35 lets nobody wait for a worker that stood still before it was killed', async () => {
     const stuck = await oldest();
     process.kill(stuck, 'SIGSTOP');
-    const outcomes = newConnections(10).map((line) =>
-      line('/login').then(
-        ({ status }) => String(status),
-        (error: NodeJS.ErrnoException) => error.code ?? '',
-      ),
-    );
+    const outcomes = newConnections(10).map(outcomeOn);
     await until('the others are answered', async () => {
       const settled = await Promise.all(outcomes.map((one) => Promise.race([one, sleep(5, 'waits')])));
       return settled.filter((outcome) => outcome === '200').length === 9;

@@ -7,7 +7,7 @@ import { until } from '../database/embedded-members.ts';
 import { freePort } from '../support/test-gateway.ts';
 import type { Answer } from '../tenants/visitor.ts';
 
-export interface LogLine {
+interface LogLine {
   readonly msg: string;
   readonly worker?: number;
   readonly route?: string;
