@@ -24,7 +24,7 @@ interface Member {
   hasSpoken: () => void;
 }
 
-export interface CrewParts {
+interface CrewParts {
   /** How many there are to be. */
   readonly size: number;
   readonly log: Logger;
@@ -196,8 +196,8 @@ function closeUntaken(worker: Worker): void {
   const send = process.send.bind(process) as (...args: unknown[]) => boolean;
   let last: { close(): void } | undefined;
   process.send = (...args: unknown[]) => {
-    // One at a time: the next is handed over when this one was taken.
-    if (args[1] !== undefined && args[1] !== null) last = args[1] as { close(): void };
+    // One at a time: the next is handed over when this one was taken. Where there is none, a callback may be in its place.
+    if (typeof args[1] === 'object' && args[1] !== null) last = args[1] as { close(): void };
     return send(...args);
   };
   worker.once('exit', () => {

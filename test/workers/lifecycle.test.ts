@@ -119,6 +119,8 @@ describe('a program with two workers', () => {
 
   it('X-35 serves while one of them dies again and again, which is waited for longer each time', async () => {
     for (const started of [3, 4]) {
+      // What it was told last is a question.
+      expect(countOf(await metricsAt(metricsPort), 'workers ')).toBe(2);
       process.kill(await newest(), 'SIGKILL');
       await until('its end is in the log', () => endings().length === started - 2);
       expect((await openLine(server.port, false)('/login')).status).toBe(200);

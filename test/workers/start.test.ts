@@ -4,7 +4,8 @@ import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { endProcesses, runProcess } from '../cli/processes.ts';
+import { childrenOf } from '../../scripts/faults/children-of.ts';
+import { endProcesses, runProcess, startServer } from '../cli/processes.ts';
 import { isAlive, until } from '../database/embedded-members.ts';
 import { freePort } from '../support/test-gateway.ts';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
@@ -58,6 +59,15 @@ describe('does not start, and says why once', () => {
       /^3: [^\n]*\n$/,
     );
   });
+});
+
+it('with WORKERS=1 is one process, as it is without', async () => {
+  const database = await createTestDatabase();
+  const server = await startServer({ DATABASE_URL: database.url, WORKERS: '1' });
+  expect(await childrenOf(server.child.pid ?? 0)).toEqual([]);
+  const { status, stdout } = await server.stop();
+  expect([status, stdout]).toEqual([0, expect.not.stringContaining('worker')]);
+  await database.drop();
 });
 
 describe('on the embedded database', () => {
