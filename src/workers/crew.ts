@@ -12,12 +12,18 @@ const LONGEST_PAUSE_MS = 30_000;
 /** A worker that is too busy to say what it has counted is shown as it was. */
 const PATIENCE_MS = 2_000;
 
+const PING_EVERY_MS = 10_000;
+/** Counted in questions, not in time, so that nobody dies of a machine that slept. */
+const MOST_UNANSWERED = 3;
+
 interface Member {
   readonly worker: Worker;
   /** How many in its place ended soon after their start, one after the other. */
   readonly quickEnds: number;
   /** By `performance.now()`; undefined: it does not answer requests yet. */
   readyAtMs: number | undefined;
+  /** Pings in a row. */
+  unanswered: number;
   /** As it said last. */
   counted: MetricsSnapshot;
   /** Called when it has said so, and when it has ended. */
@@ -32,6 +38,8 @@ interface CrewParts {
   readonly sum: MetricsSum | undefined;
   /** Hears once that all are there. */
   readonly onComplete: () => void;
+  /** How often it is asked whether each still answers. */
+  readonly pingEveryMs?: number;
 }
 
 export class Crew {
@@ -45,6 +53,7 @@ export class Crew {
   /** Of one that could not stop as it should. */
   #failure: EndedProcess | undefined;
   #adding: Promise<string> | undefined;
+  #pinging: NodeJS.Timeout | undefined;
 
   constructor(parts: CrewParts) {
     this.#parts = parts;
@@ -59,6 +68,9 @@ export class Crew {
     return new Promise((_resolve, reject) => {
       this.#giveUp = reject;
       this.#start(0);
+      this.#pinging = setInterval(() => {
+        this.#ping();
+      }, this.#parts.pingEveryMs ?? PING_EVERY_MS);
     });
   }
 
@@ -71,6 +83,7 @@ export class Crew {
       for (const { worker } of this.#members) worker.process.kill('SIGTERM');
       await empty;
     }
+    clearInterval(this.#pinging);
     if (this.#failure !== undefined) throw this.#failure;
   }
 
@@ -97,6 +110,7 @@ export class Crew {
       worker,
       quickEnds,
       readyAtMs: undefined,
+      unanswered: 0,
       counted: [],
       hasSpoken: () => undefined,
     };
@@ -120,6 +134,9 @@ export class Crew {
         member.readyAtMs = performance.now();
         this.#grow();
         return;
+      case 'pong':
+        member.unanswered = 0;
+        return;
       case 'counted':
         member.counted = message.metrics;
         member.hasSpoken();
@@ -133,6 +150,23 @@ export class Crew {
             tell(member, { say: 'metrics', text: undefined });
           },
         );
+    }
+  }
+
+  /** Who stands still keeps the connections that it has, and whoever asks for /health/live is sent to the others. */
+  #ping(): void {
+    for (const member of this.#ready()) {
+      const { worker, unanswered } = member;
+      if (unanswered >= MOST_UNANSWERED) {
+        this.#parts.log.error(
+          { worker: worker.id, pid: worker.process.pid },
+          'a worker stands still: it is killed',
+        );
+        worker.process.kill('SIGKILL');
+      } else {
+        member.unanswered++;
+        tell(member, { say: 'ping' });
+      }
     }
   }
 

@@ -20,11 +20,18 @@ export async function work(
   const log = openLog(config.logLevel).child({ worker: worker.id });
   const gateway = await startGateway(config, { log, onProgress, readMetrics: ofAll.read });
   process.on('message', (message: SupervisorMessage) => {
-    if (message.say === 'metrics') ofAll.settle(message.text);
-    if (message.say !== 'count') return;
-    void gateway.metrics?.snapshot().then((metrics) => {
-      tell({ say: 'counted', metrics });
-    });
+    switch (message.say) {
+      case 'ping':
+        tell({ say: 'pong' });
+        return;
+      case 'count':
+        void gateway.metrics?.snapshot().then((metrics) => {
+          tell({ say: 'counted', metrics });
+        });
+        return;
+      case 'metrics':
+        ofAll.settle(message.text);
+    }
   });
   process.once('disconnect', () => {
     ofAll.settle(undefined);
