@@ -53,6 +53,12 @@ module.exports = {
     only('passport-in-one-file', inPackage('passport'), '^src/http/passport-login\\.ts$'),
     only('prom-client-in-one-file', inPackage('prom-client'), '^src/http/metrics\\.ts$'),
     only('opentelemetry-in-one-file', inPackage('@opentelemetry'), '^src/tracing\\.ts$'),
+    only(
+      'workers-in-one-room',
+      '^(node:)?cluster$',
+      '^src/workers/',
+      'Whether there are others is no business of who answers a request.',
+    ),
     only('commander-only-in-cli', inPackage('commander'), '^src/cli/'),
   ],
   options: {

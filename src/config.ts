@@ -4,6 +4,7 @@
  * that safety depends on.
  */
 import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { parseDuration } from './duration.ts';
 import type { Regions } from './organizations/home-region.ts';
@@ -19,6 +20,8 @@ export interface Config {
   readonly isHttps: boolean;
   readonly host: string;
   readonly port: number;
+  /** Processes that take requests; 1: this one does, and there is no other. */
+  readonly workers: number;
   /** Undefined: the embedded database in dataDir. */
   readonly databaseUrl: string | undefined;
   readonly dataDir: string;
@@ -144,6 +147,14 @@ const cacheSize = z
   .transform(Number)
   .refine((size) => size >= 100 && size <= 10_000_000, 'must be a number, 100 to 10000000');
 
+const MOST_WORKERS = 64;
+
+const workers = z
+  .string()
+  .regex(/^([1-9]\d?|auto)$/, `must be a whole number from 1 to ${MOST_WORKERS}, or auto`)
+  .transform((text) => (text === 'auto' ? Math.min(availableParallelism(), MOST_WORKERS) : Number(text)))
+  .refine((count) => count <= MOST_WORKERS, `must be at most ${MOST_WORKERS}`);
+
 const regionName = z
   .string()
   .refine(isSlug, 'must be a DNS label: lower-case letters, digits and inner hyphens');
@@ -169,6 +180,7 @@ const environment = z.object({
   PUBLIC_URL: originText.default('http://localhost:3000'),
   HOST: z.string().default('127.0.0.1'),
   PORT: portNumber.default(3000),
+  WORKERS: workers.default(1),
   DATABASE_URL: z
     .string()
     .refine(
@@ -304,6 +316,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     isHttps: values.PUBLIC_URL.startsWith('https:'),
     host: values.HOST,
     port: values.PORT,
+    workers: values.WORKERS,
     databaseUrl: values.DATABASE_URL,
     dataDir: values.DATA_DIR,
     secretKeys: values.SECRET_KEY,

@@ -107,6 +107,17 @@ export class Refusal extends Error {
   override readonly name = 'Refusal';
 }
 
+/** A process of this program has ended and has said why. There is nothing to add: its exit status is the program's. */
+export class EndedProcess extends Error {
+  override readonly name = 'EndedProcess';
+  readonly exitStatus: number;
+
+  constructor(exitStatus: number) {
+    super(`a process ended with ${exitStatus}`);
+    this.exitStatus = exitStatus;
+  }
+}
+
 /** Finds a GatewayError in an error or in the chain of its causes (libraries wrap what our fetch throws). */
 export function findGatewayError(error: unknown): GatewayError | undefined {
   let current = error;

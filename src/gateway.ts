@@ -38,11 +38,13 @@ export interface Gateway {
   readonly port: number;
   /** Where metrics are read, if that is a port of their own. */
   readonly metricsPort: number | undefined;
+  /** Undefined: nothing is counted. */
+  readonly metrics: Metrics | undefined;
   /** Stops taking requests, lets those under way finish, and closes what is open. */
   close(): Promise<void>;
 }
 
-/** What a test puts in the place of the real world. */
+/** What a test, or whoever starts several processes, puts in the place of the real world. */
 export interface Surroundings {
   readonly log?: Logger;
   readonly fetch?: typeof fetch;
@@ -50,6 +52,8 @@ export interface Surroundings {
   readonly now?: () => number;
   /** What to tell the person while something takes long. */
   readonly onProgress?: (message: string) => void;
+  /** Where this process is one of several: reads the metrics of all. A port of their own is another process's then. */
+  readonly readMetrics?: () => Promise<string>;
 }
 
 /**
@@ -113,7 +117,7 @@ async function serve(
     removed: () => errands.house.removed(),
     feed,
   });
-  const servers = openServers(config, parts, metrics);
+  const servers = openServers(config, parts, { metrics, readAll: surroundings.readMetrics });
   const close = async () => {
     const { following, domains, expiry, house, notices, troubles, sealing } = errands;
     await Promise.all([servers.stop(), following.close(), domains.close(), expiry.close()]);
@@ -129,6 +133,7 @@ async function serve(
     return {
       port,
       metricsPort,
+      metrics,
       async close() {
         await close();
         await database.close();
@@ -140,17 +145,27 @@ async function serve(
   }
 }
 
+interface ShownMetrics {
+  readonly metrics: Metrics | undefined;
+  /** Undefined: this process is the only one. */
+  readonly readAll: (() => Promise<string>) | undefined;
+}
+
 /** The server, and another one for metrics where they have a port of their own. */
-function openServers(config: Config, parts: HttpParts, all: Metrics | undefined) {
-  const metrics = config.metrics === 'main port' ? all : undefined;
+function openServers(config: Config, parts: HttpParts, { metrics, readAll }: ShownMetrics) {
+  const shown = metrics && { ...metrics, read: readAll ?? (() => metrics.read()) };
   const main = gracefulServer(
-    (isStopping) => createListener({ ...parts, isStopping, metrics }),
+    (isStopping) =>
+      createListener({ ...parts, isStopping, metrics: config.metrics === 'main port' ? shown : undefined }),
     config.stopDelaySeconds,
   );
   const own =
-    typeof config.metrics === 'string' || all === undefined
+    typeof config.metrics === 'string' || metrics === undefined || readAll !== undefined
       ? undefined
-      : { server: gracefulServer(() => ({ listener: metricsListener(all) })), port: config.metrics.port };
+      : {
+          server: gracefulServer(() => ({ listener: metricsListener(metrics) })),
+          port: config.metrics.port,
+        };
   return {
     /** @throws Refusal if a port cannot be listened on */
     async listen() {

@@ -1,6 +1,7 @@
 /**
  * Standard output, as the log needs it: nobody waits for whoever reads it. A reader that stands still and a full disk cost lines, never
  * a sign-in: what cannot be written now waits, a megabyte at most, and is tried again; how much was lost is said as soon as there is room.
+ * Lines are written one by one, as a pipe takes up to 4 KB whole or not at all: several processes may have the same one.
  */
 import { writeSync } from 'node:fs';
 
@@ -13,7 +14,7 @@ export interface LogOutput {
 
 /** @param write writes as much as there is room for at once, and returns how many bytes, or throws */
 export function logOutput(write: (bytes: Buffer) => number = writeWithoutWaiting()): LogOutput {
-  let unwritten: Buffer[] = [];
+  const unwritten: Buffer[] = [];
   let unwrittenBytes = 0;
   let lostLines = 0;
   let retry: NodeJS.Timeout | undefined;
@@ -24,16 +25,18 @@ export function logOutput(write: (bytes: Buffer) => number = writeWithoutWaiting
   };
   const flush = (): void => {
     retry = undefined;
-    if (unwritten.length === 0) return;
-    let rest = Buffer.concat(unwritten);
     try {
-      while (rest.length > 0) rest = rest.subarray(write(rest));
+      for (let line = unwritten[0]; line !== undefined; line = unwritten[0]) {
+        const written = write(line);
+        unwrittenBytes -= written;
+        if (written < line.length) unwritten[0] = line.subarray(written);
+        else unwritten.shift();
+      }
     } catch {
       retry = setTimeout(flush, RETRY_MS).unref();
+      return;
     }
-    unwritten = rest.length > 0 ? [rest] : [];
-    unwrittenBytes = rest.length;
-    if (rest.length > 0 || lostLines === 0) return;
+    if (lostLines === 0) return;
     add(lossOf(lostLines));
     lostLines = 0;
     flush();

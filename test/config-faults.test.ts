@@ -24,6 +24,7 @@ describe('X-34 a fault', () => {
     ['METRICS_PORT', ['65536', '-1', 'on', '3000']],
     ['METRICS', ['true', '1', 'ON', '9464']],
     ['PORT', ['65536', '-1', '3e3', '0x10', ' 80', '80 ', '3000.5', 'http']],
+    ['WORKERS', ['0', '-1', '65', '100', '1.5', '2 ', '0x2', 'AUTO', 'all']],
     ['DATABASE_URL', ['mysql://u:hunter2@db/x', 'db.example', 'https://db.example', 'file:/tmp/x']],
     [
       'SECRET_KEY',

@@ -1,4 +1,5 @@
 /** A configuration as it is read, and what has to be there. */
+import { availableParallelism } from 'node:os';
 import { describe, expect, it } from '@jest/globals';
 import { readConfig, type Config } from '../src/config.ts';
 import { faultsOf, namesIn, PUBLIC, SECRET_KEY, type Environment } from './config-environment.ts';
@@ -25,6 +26,7 @@ describe('readConfig', () => {
       isHttps: false,
       host: '127.0.0.1',
       port: 3000,
+      workers: 1,
       databaseUrl: undefined,
       dataDir: '.data',
       secretKeys: undefined,
@@ -76,6 +78,8 @@ describe('readConfig', () => {
     ['private networks on demand', { ALLOW_PRIVATE_NETWORKS: 'true' }, { allowPrivateNetworks: true }],
     ['the port to listen on', { PORT: '65535' }, { port: 65_535 }],
     ['any free port', { PORT: '0' }, { port: 0 }],
+    ['two processes', { WORKERS: '2' }, { workers: 2 }],
+    ['a process for each core', { WORKERS: 'auto' }, { workers: Math.min(availableParallelism(), 64) }],
     ['metrics on the main port', { METRICS: 'on' }, { metrics: 'main port' }],
     ['metrics on a port of their own', { METRICS_PORT: '9464' }, { metrics: { port: 9_464 } }],
     ['no metrics elsewhere then', { METRICS: 'on', METRICS_PORT: '9464' }, { metrics: { port: 9_464 } }],

@@ -6,7 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { isNativeError } from 'node:util/types';
 import { Command, CommanderError } from 'commander';
 import { ConfigError } from '../config.ts';
-import { GatewayError, Refusal } from '../errors.ts';
+import { EndedProcess, GatewayError, Refusal } from '../errors.ts';
 import { describeError } from '../log.ts';
 import { serverCommands } from './serve.ts';
 import type { Terminal } from './terminal.ts';
@@ -74,6 +74,7 @@ function packageVersion(): string {
 function exitStatus(error: unknown, { stderr }: Terminal): number {
   // Help that was asked for is an error to commander, with status 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  if (error instanceof EndedProcess) return error.exitStatus;
   if (error instanceof Refusal || error instanceof ConfigError) {
     stderr.write(`${error.message}\n`);
     return EXIT.refused;

@@ -11,12 +11,16 @@ export function serverCommands(program: Command, terminal: Terminal): void {
     .option('--json', 'accepted for uniformity: the log is JSON lines already')
     .action(async () => {
       const config = readConfig(terminal.env);
+      const onProgress = (message: string) => terminal.stderr.write(`${message}\n`);
+      if (config.workers > 1) {
+        const { serveTogether } = await import('../workers/supervisor.ts');
+        await serveTogether(config, onProgress, untilTold);
+        return;
+      }
       // Only the server needs the web framework; other commands start faster without it.
       const { startGateway } = await import('../gateway.ts');
       const stopped = untilTold();
-      const gateway = await startGateway(config, {
-        onProgress: (message) => terminal.stderr.write(`${message}\n`),
-      });
+      const gateway = await startGateway(config, { onProgress });
       await stopped;
       await gateway.close();
     });
@@ -43,14 +47,16 @@ const ECHO_MS = 500;
  * Resolves at the first SIGTERM or SIGINT; a second one ends the process at once, as people expect, unless it is the
  * first one's echo: npm passes Ctrl-C on to a program that has had it from the terminal. The listener stays: a library
  * ends the process at a signal that nobody else listens to any more (signal-exit, by way of proper-lockfile).
+ * @param beforeEnd called when a second one is about to end the process
  */
-export function untilTold(): Promise<void> {
+export function untilTold(beforeEnd: () => void = () => undefined): Promise<void> {
   return new Promise((resolve) => {
     let toldAt: number | undefined;
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
         toldAt ??= performance.now();
         if (performance.now() - toldAt > ECHO_MS) {
+          beforeEnd();
           process.removeAllListeners(signal);
           process.kill(process.pid, signal);
         }

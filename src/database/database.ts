@@ -15,6 +15,8 @@ import { valuesOf, type Statement } from './statement.ts';
 const CONNECT_TIMEOUT_MS = 1_500;
 const ACQUIRE_TIMEOUT_MS = 1_800;
 const POOL_SIZE = 10;
+/** The most that a process of the server has open: the pool, and the change feed's own. */
+export const CONNECTIONS_PER_PROCESS = POOL_SIZE + 1;
 
 export type ConnectionSettings = Readonly<pg.ClientConfig>;
 

@@ -11,6 +11,8 @@ export interface ServerFacts {
   readonly attributes: readonly string[];
   /** Whether what is said on the connection leaves this machine without TLS. */
   readonly isExposed: boolean;
+  /** How many connections this account may have, all its programs together. */
+  readonly mostConnections: number;
   /** The server's clock, in milliseconds since the epoch. */
   readonly clockMs: number;
 }
@@ -28,6 +30,11 @@ export async function readServerFacts(database: Database): Promise<ServerFacts> 
                                  CASE WHEN r.rolbypassrls AND NOT r.rolsuper THEN 'BYPASSRLS' END], NULL) AS attributes,
               NOT coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)
                 AND NOT coalesce(inet_server_addr() <<= '127.0.0.0/8' OR inet_server_addr() = '::1', true) AS "isExposed",
+              least(CAST(current_setting('max_connections') AS integer)
+                      - CAST(current_setting('superuser_reserved_connections') AS integer)
+                      - coalesce(CAST(current_setting('reserved_connections', true) AS integer), 0),
+                    nullif(r.rolconnlimit, -1),
+                    (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())) AS "mostConnections",
               CAST(1000 * extract(epoch FROM clock_timestamp()) AS float8) AS "clockMs"
        FROM pg_roles r WHERE r.rolname = current_user`,
     ),

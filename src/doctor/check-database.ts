@@ -1,4 +1,5 @@
 /** The PostgreSQL server: what of it could lose, show or misdate what it is told. */
+import { CONNECTIONS_PER_PROCESS } from '../database/database.ts';
 import { readServerFacts, type ServerFacts } from '../database/server-facts.ts';
 import { isForOthers, type CheckParts } from './check.ts';
 import type { Finding } from './finding.ts';
@@ -13,7 +14,24 @@ export async function checkDatabase(parts: CheckParts, now = Date.now): Promise<
   const facts = await readServerFacts(parts.database);
   const middleMs = (askedAtMs + now()) / 2;
   const clock = clockFinding(middleMs - facts.clockMs);
-  return [...(clock === undefined ? [] : [clock]), ...(isForOthers(parts) ? serverFindings(facts) : [])];
+  const connections = connectionsFinding(parts.config.workers, facts);
+  return [
+    ...[clock, connections].filter((finding) => finding !== undefined),
+    ...(isForOthers(parts) ? serverFindings(facts) : []),
+  ];
+}
+
+/** Of this node alone: how many others there are, nobody knows here. */
+function connectionsFinding(workers: number, { mostConnections }: ServerFacts): Finding | undefined {
+  const wanted = workers * CONNECTIONS_PER_PROCESS;
+  if (wanted <= mostConnections) return undefined;
+  return {
+    kind: 'database',
+    severity: 'warning',
+    subject: 'max_connections',
+    message: `this node may open ${wanted} connections (${CONNECTIONS_PER_PROCESS} a worker), and the database server lets it have ${mostConnections}`,
+    nextStep: 'raise max_connections, or set WORKERS to less; commands and other nodes need some as well',
+  };
 }
 
 function clockFinding(differenceMs: number): Finding | undefined {

@@ -1,4 +1,5 @@
 /** Settings that are good for a try and not where others can reach the server. */
+import { availableParallelism } from 'node:os';
 import { isPublicAddress } from '../outbound/public-address.ts';
 import { isForOthers, type CheckParts } from './check.ts';
 import type { Finding, Severity } from './finding.ts';
@@ -11,8 +12,11 @@ type Remark = readonly [
   nextStep: string,
 ];
 
-export function checkSettings(parts: CheckParts): Promise<readonly Finding[]> {
-  const remarks = isForOthers(parts) ? remarksOn(parts) : [];
+export function checkSettings(
+  parts: CheckParts,
+  cores = availableParallelism(),
+): Promise<readonly Finding[]> {
+  const remarks = isForOthers(parts) ? [...remarksOn(parts), workersRemark(parts, cores)] : [];
   const findings = remarks
     .filter(([, isSo]) => isSo)
     .map(([subject, , severity, message, nextStep]) => ({
@@ -87,6 +91,14 @@ function remarksOn({ config }: CheckParts): readonly Remark[] {
     ],
   ];
 }
+
+const workersRemark = ({ config: { workers } }: CheckParts, cores: number): Remark => [
+  'WORKERS',
+  workers > cores,
+  'notice',
+  `${workers} processes share ${cores === 1 ? 'one core' : `${cores} cores`}: that takes memory and connections, and answers nothing sooner`,
+  'set it to auto, or to as many as there are cores',
+];
 
 /** Widest range of public addresses that a company's proxies, or a content network's, are found in. */
 const FEWEST_BITS = { 4: 16, 6: 32 } as const;

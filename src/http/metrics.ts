@@ -11,13 +11,35 @@ import type { PoolCounts } from '../database/database.ts';
 import type { ExpiringThing } from '../expiry/expiring-thing.ts';
 import { outcomeOf, type Meters } from '../meters.ts';
 
-export interface Metrics {
+export interface ReadableMetrics {
   readonly contentType: string;
+  /** In the text format of Prometheus. */
+  read(): Promise<string>;
+}
+
+export interface Metrics extends ReadableMetrics {
   readonly meters: Meters;
   /** Shows beside what is counted what can be asked of the parts of a gateway. Once. */
   watch(watched: Watched): void;
-  /** In the text format of Prometheus. */
-  read(): Promise<string>;
+  /** What this process shows, for another one that adds up. */
+  snapshot(): Promise<MetricsSnapshot>;
+}
+
+export type MetricsSnapshot = Readonly<Awaited<ReturnType<Registry['getMetricsAsJSON']>>>;
+
+export interface MetricsSum {
+  readonly contentType: string;
+  /** All processes together, in the text format of Prometheus. */
+  read(snapshots: readonly MetricsSnapshot[], workers: WorkerCounts): Promise<string>;
+  /** Keeps what a process that is gone has counted: a sum that shrinks is taken for a restart, and all that is left of it for new. */
+  keep(snapshot: MetricsSnapshot): void;
+}
+
+interface WorkerCounts {
+  /** How many answer requests now. */
+  readonly ready: number;
+  /** How many have ended unasked. */
+  readonly ends: number;
 }
 
 interface Watched {
@@ -51,6 +73,36 @@ export async function openMetrics(): Promise<Metrics> {
       watchEventLoop(library, registry);
     },
     read: () => registry.metrics(),
+    snapshot: () => registry.getMetricsAsJSON(),
+  };
+}
+
+/** Adds up what processes of one program show, each metric as its `aggregator` says. */
+export async function openMetricsSum(): Promise<MetricsSum> {
+  const { AggregatorRegistry, Counter, Gauge, Registry } = await import('prom-client');
+  const own = new Registry();
+  const registers = [own];
+  const ready = new Gauge({ name: 'gatehouse_workers', help: 'Workers that answer requests.', registers });
+  const ends = new Counter({
+    name: 'gatehouse_worker_ends_total',
+    help: 'Workers that ended unasked, and were started anew.',
+    registers,
+  });
+  const addUp = (all: readonly MetricsSnapshot[]) => AggregatorRegistry.aggregate([...all]);
+  let gone = Promise.resolve<MetricsSnapshot>([]);
+  return {
+    contentType: own.contentType,
+    async read(snapshots, workers) {
+      ready.set(workers.ready);
+      ends.reset();
+      ends.inc(workers.ends);
+      return addUp([await gone, ...snapshots, await own.getMetricsAsJSON()]).metrics();
+    },
+    keep(snapshot) {
+      // Over the channel between processes a type is its name.
+      const counts = snapshot.filter(({ type }) => ['counter', 'histogram'].includes(String(type)));
+      gone = gone.then((before) => addUp([before, counts]).getMetricsAsJSON());
+    },
   };
 }
 
@@ -117,6 +169,13 @@ function openMeters({ Counter, Histogram }: Prometheus, registry: Registry): Met
 const LABELS = ['connection', 'kind'] as const;
 const OUTCOMES = { answered: 'answered', failed: 'failed', notSent: 'not_sent' } as const;
 
+interface GaugeOptions {
+  readonly name: string;
+  readonly help: string;
+  /** What several processes of one program show together; the sum, unless said. */
+  readonly aggregator?: 'sum' | 'min' | 'max';
+}
+
 /** They are counted where the calls are made. What is here is made anew each time, so that no label outlives its connection. */
 function watchConnections(library: Prometheus, registry: Registry, { lines, expiring }: Watched): void {
   const { Gauge } = library;
@@ -133,29 +192,37 @@ function watchConnections(library: Prometheus, registry: Registry, { lines, expi
       }
     }
   });
-  const gauge = (name: string, help: string, valueOf: (line: ConnectionLine['line']) => number) =>
+  const gauge = (
+    { name, help, aggregator = 'sum' }: GaugeOptions,
+    valueOf: (line: ConnectionLine['line']) => number,
+  ) =>
     new Gauge({
       name: `gatehouse_connection_${name}`,
       help,
       labelNames: LABELS,
+      aggregator,
       registers,
       collect() {
         this.reset();
         for (const one of lines()) this.set(labelsOf(one), valueOf(one.line));
       },
     });
-  gauge('calls_in_flight', "Calls to a connection's provider now.", (line) => line.counts().inFlight);
-  gauge('calls_waiting', 'Calls that wait for others to end.', (line) => line.counts().waiting);
+  const inFlight = { name: 'calls_in_flight', help: "Calls to a connection's provider now." };
+  gauge(inFlight, (line) => line.counts().inFlight);
   gauge(
-    'failing',
-    '1 while a provider is left alone, or tried by single calls, because it failed.',
-    (line) => (line.trouble() === undefined ? 0 : 1),
+    { name: 'calls_waiting', help: 'Calls that wait for others to end.' },
+    (line) => line.counts().waiting,
+  );
+  const failing = '1 while a provider is left alone, or tried by single calls, because it failed.';
+  gauge({ name: 'failing', help: failing, aggregator: 'max' }, (line) =>
+    Number(line.trouble() !== undefined),
   );
   // Of each connection and kind what ends first; what another one lasts longer than is nobody's alarm.
   new Gauge({
     name: 'gatehouse_expires_at_seconds',
     help: 'When something of a connection ends by itself, in Unix time.',
     labelNames: ['kind', 'connection'],
+    aggregator: 'min',
     registers,
     collect() {
       this.reset();
@@ -169,26 +236,26 @@ function watchConnections(library: Prometheus, registry: Registry, { lines, expi
 /** The pool, what is removed, and the change feed. */
 function watchDatabase(library: Prometheus, registry: Registry, { pool, feed, removed }: Watched): void {
   const registers = [registry];
-  const asked = (name: string, help: string, value: () => number) =>
+  const asked = ({ name, help, aggregator = 'sum' }: GaugeOptions, value: () => number) =>
     new library.Gauge({
       name: `gatehouse_${name}`,
       help,
+      aggregator,
       registers,
       collect() {
         this.set(value());
       },
     });
-  asked('database_pool_size', 'The most connections to the database.', () => pool().size);
-  asked('database_pool_used', 'Connections that are in use.', () => pool().used);
-  asked('database_pool_free', 'Connections that are open and idle.', () => pool().free);
-  asked('database_pool_waiting', 'Who waits for a connection.', () => pool().waiting);
-  asked('change_feed_alive', '1 while changes by others are sure to be heard.', () => Number(feed.isAlive()));
-  asked(
-    'change_feed_silence_seconds',
-    'Since the last sign of life.',
-    () => feed.condition().silentForMs / 1000,
-  );
-  asked('change_feed_epoch', 'Grows with every change and every interruption.', () => feed.epoch());
+  asked({ name: 'database_pool_size', help: 'The most connections to the database.' }, () => pool().size);
+  asked({ name: 'database_pool_used', help: 'Connections that are in use.' }, () => pool().used);
+  asked({ name: 'database_pool_free', help: 'Connections that are open and idle.' }, () => pool().free);
+  asked({ name: 'database_pool_waiting', help: 'Who waits for a connection.' }, () => pool().waiting);
+  const alive = { name: 'change_feed_alive', help: '1 while changes by others are sure to be heard.' };
+  asked({ ...alive, aggregator: 'min' }, () => Number(feed.isAlive()));
+  const silence = { name: 'change_feed_silence_seconds', help: 'Since the last sign of life.' };
+  asked({ ...silence, aggregator: 'max' }, () => feed.condition().silentForMs / 1000);
+  const epoch = { name: 'change_feed_epoch', help: 'Grows with every change and every interruption.' };
+  asked({ ...epoch, aggregator: 'max' }, () => feed.epoch());
   const interruptions = { name: 'gatehouse_change_feed_interruptions_total' };
   counted(library, registry, { ...interruptions, help: 'How often it was lost, and begun anew.' }, (add) => {
     add({}, feed.condition().interruptions);

@@ -240,7 +240,7 @@ function callbackCounter(shared: SharedLimits, limited: Limited): RateLimits['co
   };
 }
 
-/** Of one process: this stops a loop, and nobody's attack. */
+/** Of one process: this stops a loop, and nobody's attack. One that goes through several processes may be ended by the browser first. */
 function restartCounter(): RateLimits['countRestart'] {
   const restarts = new RateLimiterMemory({ points: RESTARTS_PER_TEN_SECONDS, duration: 10 });
   return async (connectionId, email) => {

@@ -88,6 +88,12 @@ describe('settings', () => {
     expect(await checkSettings(partsOf({ ...env, ...LOOPBACK }))).toEqual([]);
   });
 
+  it('that make more processes than there are cores are noticed', async () => {
+    const found = async (cores: number) => seen(await checkSettings(partsOf({ WORKERS: '4' }), cores));
+    expect(await found(2)).toEqual([['setting', 'notice', 'WORKERS']]);
+    expect(await found(4)).toEqual([]);
+  });
+
   it('that trust any certificate are not taken at all where others can reach the server', () => {
     expect(() => partsOf({ NODE_TLS_REJECT_UNAUTHORIZED: '0' })).toThrow(/any certificate would be trusted/);
     expect(() => partsOf({ NODE_TLS_REJECT_UNAUTHORIZED: '0', ...LOOPBACK })).not.toThrow();
@@ -157,6 +163,15 @@ describe('the database', () => {
       await testDatabase.query(`ALTER ROLE ${account} IN DATABASE ${name} RESET ALL`);
       await testDatabase.query(`DROP ROLE ${account}`);
     }
+  });
+
+  it('is found to have fewer connections than the workers of a node may open', async () => {
+    const { name } = testDatabase;
+    await testDatabase.query(`ALTER DATABASE ${name} CONNECTION LIMIT 43`);
+    const found = async (WORKERS: string) => seen(await checkDatabase(partsOf({ ...LOOPBACK, WORKERS })));
+    expect(await found('3')).toEqual([]);
+    expect(await found('4')).toEqual([['database', 'warning', 'max_connections']]);
+    await testDatabase.query(`ALTER DATABASE ${name} CONNECTION LIMIT -1`);
   });
 
   it.each([

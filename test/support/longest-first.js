@@ -5,7 +5,7 @@ import Sequencer from '@jest/test-sequencer';
 
 /** They start programs and databases, or wait for what takes its time. */
 const LONG =
-  /^(browser|database.embedded|demo.(once|terminal)|cli.(processes|embedded)|faults|sessions.follow|outbound.deadline|http.(process|rate))/;
+  /^(browser|database.embedded|demo.(once|terminal)|workers.(life|start)|cli.(processes|embedded)|faults|sessions.follow|outbound.deadline|http.(process|rate))/;
 const TESTS = new URL('..', import.meta.url).pathname;
 
 export default class LongestFirst extends Sequencer {

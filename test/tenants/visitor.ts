@@ -29,18 +29,29 @@ interface Init {
   readonly body?: string;
 }
 
+/** A way to a node, where its port is not enough to say which: sends one request, by its path. */
+type Way = (path: string, init: Init) => Promise<Answer>;
+
+/** The node at a port. */
+const wayTo =
+  (port: number): Way =>
+  async (path, init) => {
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { redirect: 'manual', ...init });
+    return { status: response.status, headers: response.headers, body: await response.text() };
+  };
+
 export class Visitor {
   /** Name to value. */
   readonly cookies = new Map<string, string>();
-  #port: number;
+  #way: Way;
 
-  constructor(port: number) {
-    this.#port = port;
+  constructor(place: number | Way) {
+    this.#way = typeof place === 'number' ? wayTo(place) : place;
   }
 
   /** From now on requests go to this node. */
-  goTo(port: number): this {
-    this.#port = port;
+  goTo(place: number | Way): this {
+    this.#way = typeof place === 'number' ? wayTo(place) : place;
     return this;
   }
 
@@ -52,13 +63,12 @@ export class Visitor {
   async request(target: string | URL, init: Init = {}): Promise<Answer> {
     const url = new URL(target, 'http://gatehouse.invalid');
     const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const response = await fetch(`http://127.0.0.1:${this.#port}${url.pathname}${url.search}`, {
-      redirect: 'manual',
+    const answer = await this.#way(url.pathname + url.search, {
       ...init,
       headers: { accept: 'application/json', ...(cookie === '' ? {} : { cookie }), ...init.headers },
     });
-    for (const line of response.headers.getSetCookie()) this.#keep(line);
-    return { status: response.status, headers: response.headers, body: await response.text() };
+    for (const line of answer.headers.getSetCookie()) this.#keep(line);
+    return answer;
   }
 
   #keep(line: string): void {

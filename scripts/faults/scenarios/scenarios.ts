@@ -8,6 +8,7 @@ import { providerScenarios } from './providers.ts';
 import { replayScenarios } from './replay.ts';
 import { rollingScenarios } from './rolling.ts';
 import { schemaScenarios } from './schema.ts';
+import { workerScenarios } from './workers.ts';
 
 export const scenarios: readonly Scenario[] = [
   ...databaseScenarios,
@@ -18,4 +19,5 @@ export const scenarios: readonly Scenario[] = [
   ...diskScenarios,
   ...schemaScenarios,
   ...rollingScenarios,
+  ...workerScenarios,
 ];
