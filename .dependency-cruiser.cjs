@@ -47,7 +47,11 @@ module.exports = {
     ),
     only('pg-only-in-database', inPackage('pg'), '^src/database/'),
     only('openid-client-only-in-oidc', inPackage('openid-client'), '^src/connections/oidc/'),
-    only('jsonwebtoken-only-in-jwt-callback', inPackage('jsonwebtoken'), '^src/connections/jwt-callback/'),
+    only(
+      'jsonwebtoken-only-for-tokens-from-outside',
+      inPackage('jsonwebtoken'),
+      '^src/connections/(jwt-callback/|signed-token\\.ts$)',
+    ),
     only('express-only-in-http', inPackage('(express|helmet)'), '^src/http/'),
     only('oidc-provider-only-in-provider', inPackage('oidc-provider'), '^src/provider/'),
     only('passport-in-one-file', inPackage('passport'), '^src/http/passport-login\\.ts$'),

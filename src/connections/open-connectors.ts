@@ -33,6 +33,8 @@ export interface OpenConnectors {
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` if the provider does not answer */
   open(connection: RedirectConnection): Promise<RedirectConnector>;
   open(connection: TokenConnection): Promise<TokenConnector>;
+  /** One that is open already; undefined where it is to be opened, or asked about again. */
+  opened(connection: RedirectConnection): RedirectConnector | undefined;
   /** Lines of the connections that were used within the last hour. */
   lines(): readonly ConnectionLine[];
 }
@@ -100,6 +102,12 @@ export function openConnectors(
       const opened = known?.revision === connection.revision ? known : openAnew(connection);
       opened.usedAtMs = performance.now();
       return opened.connector.get();
+    },
+    opened(connection: Connection) {
+      const known = cache.get(connection.id);
+      if (known?.revision !== connection.revision) return undefined;
+      known.usedAtMs = performance.now();
+      return known.connector.young();
     },
     lines() {
       const oldestMs = performance.now() - HOUR_MS;

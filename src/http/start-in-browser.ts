@@ -5,7 +5,7 @@ import { connectionLabel } from '../connections/connection.ts';
 import { takeWay, type Ways } from '../login/route-login.ts';
 import { startLogin, type LoginStart } from '../login/start-login.ts';
 import type { Exchange } from './exchange.ts';
-import { seeOther } from './app-answers.ts';
+import { seeOther, sendJson } from './app-answers.ts';
 import { rememberAttempt } from './browser-login.ts';
 import { brandOf } from './failures.ts';
 import { renderChoicePage } from './pages/choice-page.ts';
@@ -57,13 +57,13 @@ export function answerStart(
   if ('redirectUrl' in started) {
     // A script posts; a link is followed, by whatever program.
     if (request.method === 'POST' && wantsJson(request))
-      response.json({ redirect_url: started.redirectUrl.href });
+      sendJson(response, { redirect_url: started.redirectUrl.href });
     else seeOther(response, started.redirectUrl.href);
     return;
   }
   const { organization, connections } = started.ways;
   const choice = connections.map((connection) => ({ id: connection.id, label: connectionLabel(connection) }));
-  if (wantsJson(request)) response.json({ connections: choice });
+  if (wantsJson(request)) sendJson(response, { connections: choice });
   else {
     const page = { brand: brandOf(parts.config), organization: organization.name, connections: choice, form };
     response.type('html').send(renderChoicePage(page));

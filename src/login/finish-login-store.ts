@@ -77,9 +77,14 @@ const FINISH = `
       AS u(purpose text, digest text, "issuedAtSeconds" float8, "expiresAtSeconds" float8, "forSeconds" float8)
   ),
   taken AS MATERIALIZED (
-    SELECT t.purpose FROM single_use_tokens t JOIN uses ON uses.purpose = t.purpose AND uses.digest = t.digest
-    WHERE t.organization_id = :organizationId
-      AND NOT coalesce(t.failed_use = CAST(:callbackDigest AS bytea), false)
+    SELECT t.purpose
+    -- Fenced: by its whole key, and not by a plan that was made while the organization had next to none.
+    FROM uses CROSS JOIN LATERAL (
+      SELECT t.* FROM single_use_tokens t
+      WHERE t.organization_id = :organizationId AND t.purpose = uses.purpose AND t.digest = uses.digest
+      OFFSET 0
+    ) AS t
+    WHERE NOT coalesce(t.failed_use = CAST(:callbackDigest AS bytea), false)
       -- What the token may be used for after its while is not ours to say.
       AND NOT (t.purpose = 'opaque-token' AND t.expires_at <= now())
     UNION
@@ -151,8 +156,9 @@ const FINISH = `
       sealed_id_token = CAST(:sealedIdToken AS text), authentication_methods = CAST(:authenticationMethods AS text[]),
       sealed_refresh_token = CAST(:sealedRefreshToken AS text), next_check_at = (SELECT at FROM first_check), check_failures = 0
     FROM allowed
-    WHERE s.secret_digest = :previousDigest AND s.organization_id = :organizationId AND s.user_id = allowed.id
-      AND s.expires_at > now()
+    -- Looked up by its digest alone, and never among all of the person or the organization.
+    WHERE s.secret_digest = :previousDigest AND s.organization_id IS NOT DISTINCT FROM CAST(:organizationId AS uuid)
+      AND s.user_id IS NOT DISTINCT FROM allowed.id AND s.expires_at > now()
     RETURNING s.id, s.user_id
   ),
   previous AS (

@@ -52,14 +52,13 @@ async function begin(parts: LoginParts, start: LoginStart): Promise<StartedLogin
     parts.publicUrl,
   );
   try {
-    const { url } = await withinDeadline(async () => {
-      const connector = await parts.connectors.open(connection);
-      const longestAgeSeconds = longestSignInAge(start.returnTo);
-      return connector.begin(transaction.secrets, {
-        callbackUrl,
-        loginHint: start.loginHint,
-        longestAgeSeconds,
-      });
+    const { connectors } = parts;
+    const connector =
+      connectors.opened(connection) ?? (await withinDeadline(() => connectors.open(connection)));
+    const { url } = connector.begin(transaction.secrets, {
+      callbackUrl,
+      loginHint: start.loginHint,
+      longestAgeSeconds: longestSignInAge(start.returnTo),
     });
     return { redirectUrl: url, transaction };
   } catch (error) {

@@ -28,6 +28,8 @@ const PATIENCE_MS = 2_000;
 export interface KeptAnswer<Answer> {
   /** @throws what asking throws, where nothing may serve instead */
   get(): Promise<Answer>;
+  /** What `get` would give without asking or waiting; undefined where it is no longer young. */
+  young(): Answer | undefined;
   /** Like `get`, but one that was asked for in the last ten seconds: for who misses something in an older one. */
   getNewest(): Promise<Answer>;
 }
@@ -78,6 +80,8 @@ export function keptAnswer<Answer>(
     }
   };
   return {
+    young: () =>
+      last !== undefined && clock.now() - last.atMs < rules.renewAfterMs ? last.answer : undefined,
     async get() {
       const old = usable();
       const ageMs = old === undefined ? Infinity : clock.now() - old.atMs;
