@@ -13,6 +13,7 @@ import { oidcProvider } from './contenders/oidc-provider.ts';
 import { HELP, readOptions, type Options } from './options.ts';
 import { measureHang } from './hang.ts';
 import { installPeers } from './peer-program.ts';
+import { profile } from './profile.ts';
 import { BenchProvider } from './provider.ts';
 import { measureInTurn, type Measured, type Started } from './rounds.ts';
 import { tableOf, tableOfHang, tableOfScale, tableOfStarts, tableOfTargets } from './report.ts';
@@ -31,14 +32,28 @@ const CONTENDERS = [
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
+/** Of a small machine of its own, as PostgreSQL's documentation advises. */
+const SETTINGS = { shared_buffers: '512MB', max_wal_size: '2GB' };
+const STATISTICS = {
+  shared_preload_libraries: 'pg_stat_statements',
+  'pg_stat_statements.track_planning': 'on',
+};
+
 /** @returns whether every target was met */
 async function run(options: Options): Promise<boolean> {
-  const postgres = await openPostgres(process.env['DATABASE_URL']);
+  const postgres = await openPostgres(process.env['DATABASE_URL'], {
+    ...SETTINGS,
+    ...(options.profileFolder === undefined ? {} : STATISTICS),
+  });
   const provider = await BenchProvider.start();
   let started: readonly Started[] = [];
   try {
     say(postgres.version);
     const world = worldOf(postgres, provider, options);
+    if (options.profileFolder !== undefined) {
+      await profileAll({ world, postgres }, options.profileFolder, options);
+      return true;
+    }
     started = await startAll(world, options);
     const workloads = new Map<WorkloadId, readonly Measured[]>();
     for (const workload of WORKLOADS.filter((id) => isAsked(id, options))) {
@@ -90,6 +105,17 @@ async function hangOf(world: World, started: readonly Started[], { rounds, isQui
     startsPerSecond: 50,
     signInsPerSecond: 100,
   });
+}
+
+async function profileAll(
+  around: { readonly world: World; readonly postgres: Postgres },
+  folder: string,
+  options: Options,
+): Promise<void> {
+  for (const workload of WORKLOADS.filter((id) => isAsked(id, options))) {
+    const load = { ...options, folder, databasePid: undefined, onProgress: say };
+    process.stdout.write(`\n${await profile(workload, around, load)}`);
+  }
 }
 
 /** One after the other, each on a database of its own. */

@@ -13,6 +13,7 @@ Measures Gatehouse beside floors (the least that such work can cost) and peers, 
   --rounds <n>        5
   --seconds <n>       of each round: 4
   --organizations <n> 1000
+  --profile <folder>  instead: where the time of each workload goes, and profiles in that folder
   --strict            exit 1 where a target is not met
   --help
 
@@ -28,6 +29,7 @@ export interface Options {
   readonly warmUpSeconds: number;
   readonly connections: number;
   readonly organizations: number;
+  readonly profileFolder: string | undefined;
   readonly isStrict: boolean;
   readonly hasPeers: boolean;
 }
@@ -45,6 +47,7 @@ export function readOptions(args: readonly string[]): Options | 'help' | (string
         seconds: { type: 'string' },
         organizations: { type: 'string' },
         'no-peers': { type: 'boolean', default: false },
+        profile: { type: 'string' },
         strict: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -60,6 +63,7 @@ export function readOptions(args: readonly string[]): Options | 'help' | (string
       warmUpSeconds: isQuick ? 0.1 : 2,
       connections: 16,
       organizations: numberOf('--organizations', values.organizations, isQuick ? 20 : 1_000),
+      profileFolder: values.profile,
       isStrict: values.strict,
       hasPeers: !values['no-peers'],
     };

@@ -4,13 +4,7 @@
  * is what libraries let through (RFC 8725). What the claims must be is each kind's own.
  */
 import { KeyObject, type webcrypto } from 'node:crypto';
-import {
-  compactVerify,
-  createLocalJWKSet,
-  errors,
-  type CompactJWSHeaderParameters,
-  type JSONWebKeySet,
-} from 'jose';
+import { compactVerify, createLocalJWKSet, errors, type JSONWebKeySet } from 'jose';
 import jwt from 'jsonwebtoken';
 import { GatewayError } from '../errors.ts';
 import { member, parseJsonObject, type JsonObject } from '../strict-json.ts';
@@ -45,12 +39,11 @@ export interface SignatureRules {
   readonly longest?: number;
 }
 
-/** What jose's codes, and jsonwebtoken's message, mean for an operator. */
+/** What jose's codes mean for an operator. */
 const FAULTS: Readonly<Record<string, string>> = {
   ERR_JWS_SIGNATURE_VERIFICATION_FAILED: 'it is not that of the key',
   ERR_JWKS_NO_MATCHING_KEY: 'none of the keys of the provider fits the token (kid)',
   ERR_JWKS_MULTIPLE_MATCHING_KEYS: 'more than one of the keys of the provider fits the token (kid)',
-  'invalid signature': 'it is not that of the key',
   ERR_JOSE_ALG_NOT_ALLOWED: 'the alg is not accepted',
   ERR_JOSE_NOT_SUPPORTED: 'the alg, or the key, is of a kind that is not supported',
 };
@@ -80,23 +73,29 @@ export async function verifySignature(
     return payload;
   } catch (error) {
     // A key that cannot be read is reported in many ways, none of which is ours to fail for.
-    const reason = FAULTS[codeOf(error)] ?? 'the key cannot be used';
+    const known = error instanceof errors.JOSEError ? FAULTS[error.code] : undefined;
+    const reason = known ?? 'the key cannot be used';
     throw new GatewayError('token_invalid', { reason: `the signature is not good: ${reason}` }, error);
   }
 }
 
 type OpenedKeys = ReturnType<typeof createLocalJWKSet>;
 
-/** @throws errors.JOSEError, jwt.JsonWebTokenError, or whatever a key that cannot be read is reported by */
+/** @throws errors.JOSEError, or whatever a key that cannot be read is reported by */
 async function requireSignature(token: string, header: JsonObject, keys: OpenedKeys): Promise<void> {
   const algorithm = COMMON.find((name) => name === member(header, 'alg'));
   if (algorithm === undefined) {
     await compactVerify(token, keys, { algorithms: OTHERS });
     return;
   }
-  const key = keyObjectOf(await keys(header as unknown as CompactJWSHeaderParameters));
-  // Times are each kind's own to judge.
-  jwt.verify(token, key, { algorithms: [algorithm], ignoreExpiration: true, ignoreNotBefore: true });
+  const key = keyObjectOf(await keys(header));
+  try {
+    // Times are each kind's own to judge.
+    jwt.verify(token, key, { algorithms: [algorithm], ignoreExpiration: true, ignoreNotBefore: true });
+  } catch (cause) {
+    // Of a signature that is none it says what it stumbled over.
+    throw new errors.JWSSignatureVerificationFailed(undefined, { cause });
+  }
 }
 
 const keyObjects = new WeakMap<webcrypto.CryptoKey, KeyObject>();
@@ -105,11 +104,6 @@ function keyObjectOf(key: webcrypto.CryptoKey): KeyObject {
   const known = keyObjects.get(key) ?? KeyObject.from(key);
   keyObjects.set(key, known);
   return known;
-}
-
-function codeOf(error: unknown): string {
-  if (error instanceof errors.JOSEError) return error.code;
-  return error instanceof jwt.JsonWebTokenError ? error.message : '';
 }
 
 function requireKnownHeader(header: JsonObject, type: RegExp): void {

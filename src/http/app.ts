@@ -257,7 +257,8 @@ function headersOf(security: ReturnType<typeof helmet>): ReadonlyMap<string, str
     setHeader: (name: string, value: string) => headers.set(name, value),
     removeHeader: () => undefined,
   };
-  security({} as Request, response as unknown as Response, (error?: unknown) => {
+  const request = Object.create(null) as Request;
+  security(request, response as unknown as Response, (error?: unknown) => {
     if (error instanceof Error) throw error;
   });
   return headers;

@@ -52,7 +52,7 @@ export function sendBy(send: typeof fetch): Send {
   return async (url, { largestKib, ...asked }) => {
     const response = await send(url, { ...asked, redirect: 'manual' });
     const { headers } = response;
-    const bytes = response.body === null ? [] : response.body;
+    const bytes = response.body ?? [];
     // A redirect that the web's fetch hides has the status 0.
     const status = response.type === 'opaqueredirect' ? 302 : response.status;
     return responseOf({ status, headers }, await readWhole(bytes, largestKib));

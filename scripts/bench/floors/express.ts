@@ -54,6 +54,7 @@ async function openSession(email: unknown): Promise<string | undefined> {
   return secret;
 }
 
+const textOf = (value: unknown) => (typeof value === 'string' ? value : '');
 const digestOf = (secret: string) => createHash('sha256').update(secret).digest();
 const cookieOf = (request: Request) => /(?:^|; )session=([^;]+)/.exec(request.headers.cookie ?? '')?.[1];
 
@@ -137,7 +138,7 @@ app.get('/token/:domain', async (request, response) => {
     response.status(404).end();
     return;
   }
-  const claims = jwt.verify(String(request.query['token']), keyOf(domain.pem), { algorithms: ['RS256'] }) as {
+  const claims = jwt.verify(textOf(request.query['token']), keyOf(domain.pem), { algorithms: ['RS256'] }) as {
     email?: string;
   };
   welcome(response, await openSession(claims.email));
@@ -148,14 +149,14 @@ app.get('/sign-in', async (request, response) => {
   else response.redirect(authorizationUrl(domain));
 });
 app.get('/callback', async (request, response) => {
-  const state = String(request.query['state']);
+  const state = textOf(request.query['state']);
   const attempt = attempts.get(state);
   attempts.delete(state);
   if (attempt === undefined) {
     response.status(400).end();
     return;
   }
-  welcome(response, await openSession(await exchange(String(request.query['code']), attempt)));
+  welcome(response, await openSession(await exchange(textOf(request.query['code']), attempt)));
 });
 app.get('/session', async (request, response) => {
   const text = 'SELECT u.email FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.digest = $1';
