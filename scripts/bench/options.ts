@@ -60,7 +60,7 @@ export function readOptions(args: readonly string[]): Options | 'help' | (string
       contenders: values.contender,
       rounds: numberOf('--rounds', values.rounds, isQuick ? 1 : 5),
       seconds: numberOf('--seconds', values.seconds, isQuick ? 0.3 : 4),
-      warmUpSeconds: isQuick ? 0.1 : 2,
+      warmUpSeconds: isQuick ? 0.1 : 1,
       connections: 16,
       organizations: numberOf('--organizations', values.organizations, isQuick ? 20 : 1_000),
       profileFolder: values.profile,

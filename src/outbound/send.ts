@@ -11,7 +11,7 @@ import type { Resolver } from './resolver.ts';
 const KEEP_ALIVE_MS = 30_000;
 
 /** What is asked, as `fetch` takes it. Redirects are not followed. */
-export interface Asked extends Pick<RequestInit, 'method' | 'headers' | 'body'> {
+interface Asked extends Pick<RequestInit, 'method' | 'headers' | 'body'> {
   readonly signal: AbortSignal;
   /** In KiB, after decompression. */
   readonly largestKib: number;
