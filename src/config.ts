@@ -140,7 +140,6 @@ const portNumber = z
   .transform(Number)
   .refine((port) => port <= 65_535, 'must be a port number');
 
-/** Room is made for all of them at the start. */
 const cacheSize = z
   .string()
   .regex(/^[1-9]\d{0,7}$/, 'must be a number, 100 to 10000000')

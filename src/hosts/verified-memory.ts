@@ -5,6 +5,7 @@
  */
 import { LRUCache } from 'lru-cache';
 import type { ChangeFeed } from '../database/change-feed.ts';
+import { growTo } from '../grow-to.ts';
 import type { Session } from '../sessions/session.ts';
 
 /** A session that was verified for one host. */
@@ -47,7 +48,7 @@ const KEYED_TABLES: ReadonlySet<string> = new Set(['sessions', 'host_sessions', 
 const MOST_CHANGES = 100_000;
 
 export function verifiedMemory(feed: ChangeFeed, most: number): VerifiedMemory {
-  const held = new LRUCache<string, Held>({ max: most });
+  const held = new LRUCache<string, Held>(growTo(most));
   /** When something was last changed, by its id. */
   const changes = new Map<string, number>();
   let turn = 0;

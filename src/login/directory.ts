@@ -3,6 +3,7 @@
  * is dropped with it; while the feed is down every question goes to the database.
  */
 import { LRUCache } from 'lru-cache';
+import { growTo } from '../grow-to.ts';
 import { isId } from '../connections/connection-store.ts';
 import type { Change, ChangeFeed } from '../database/change-feed.ts';
 import type { Database } from '../database/database.ts';
@@ -71,8 +72,8 @@ class CachedDirectory {
   #misses = 0;
 
   constructor(database: Database, feed: ChangeFeed, most: number) {
-    this.#ids = new LRUCache({ max: KEYS_OF_EACH * most });
-    this.#entries = new LRUCache({ max: most });
+    this.#ids = new LRUCache(growTo(KEYS_OF_EACH * most));
+    this.#entries = new LRUCache(growTo(most));
     this.#database = database;
     this.#feed = feed;
   }

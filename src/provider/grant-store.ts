@@ -48,8 +48,8 @@ export interface FoundGrantToken {
 export const digestOf = (kind: GrantTokenKind, value: string) =>
   createHash('sha256').update(`${kind} ${value}`).digest();
 
-const LIVE_GRANTS = `
-  grants g
+/** From a grant to what it rests on; it is live where all of it is. */
+const IS_LIVE = `
   JOIN sessions s ON s.organization_id = g.organization_id AND s.id = g.session_id
   JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id
   JOIN organizations o ON o.id = s.organization_id
@@ -102,8 +102,9 @@ const FIND_GRANT_TOKEN = statement(
   'find-grant-token',
   `SELECT t.payload, CAST(extract(epoch FROM clock_timestamp() - t.consumed_at) AS float8) AS consumed_seconds_ago,
                 ${GRANT_COLUMNS}
-         FROM grant_tokens t JOIN ${LIVE_GRANTS} ON t.grant_id = g.id
-         WHERE t.digest = :digest AND t.expires_at > now()`,
+         FROM grant_tokens t JOIN grants g ON g.id = t.grant_id ${IS_LIVE}
+         -- Looked up by its digest alone, and never among all that are not over.
+         WHERE t.digest = :digest AND (t.expires_at > now()) IS TRUE`,
 );
 
 /** A code or a token that is good, or was good before it was used. */
@@ -124,7 +125,10 @@ export async function findGrantToken(
   };
 }
 
-const FIND_GRANT = statement('find-grant', `SELECT ${GRANT_COLUMNS} FROM ${LIVE_GRANTS} WHERE g.id = :id`);
+const FIND_GRANT = statement(
+  'find-grant',
+  `SELECT ${GRANT_COLUMNS} FROM grants g ${IS_LIVE} WHERE g.id = :id`,
+);
 
 export async function findGrant(database: Database, id: string): Promise<LiveGrant | undefined> {
   const rows = await database.query<GrantRow>(FIND_GRANT, { id });
