@@ -21,6 +21,7 @@ export const SIGNED_TTL_SECONDS = 3_600;
 export async function newSigningKey(algorithm: SigningAlgorithm): Promise<SigningKey> {
   const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
   const jwk = await exportJWK(privateKey);
-  const kid = (await calculateJwkThumbprint(jwk)).slice(0, 16);
+  // A name that began with a hyphen would be taken for an option by the commands that name keys.
+  const kid = (await calculateJwkThumbprint(jwk)).slice(0, 16).replace(/^-/, '_');
   return { kid, algorithm, jwk: { ...jwk, kid, alg: algorithm, use: 'sig' } };
 }
