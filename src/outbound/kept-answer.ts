@@ -24,9 +24,11 @@ export interface KeepingRules {
 const ASK_AGAIN_AFTER_MS = 10_000;
 const FAILED_FOR_MS = 2_000;
 const PATIENCE_MS = 2_000;
+/** For so long after a failure those who come while it is asked for once more learn of that failure. */
+const FAILED_LATELY_MS = 15_000;
 
 export interface KeptAnswer<Answer> {
-  /** @throws what asking throws, where nothing may serve instead */
+  /** @throws what asking throws, or threw a moment ago, where nothing may serve instead */
   get(): Promise<Answer>;
   /** What `get` would give without asking or waiting; undefined where it is no longer young. */
   young(): Answer | undefined;
@@ -67,6 +69,7 @@ export function keptAnswer<Answer>(
     const forMs = usable() === undefined ? (rules.failedForMs ?? FAILED_FOR_MS) : ASK_AGAIN_AFTER_MS;
     return clock.now() - failure.atMs < forMs;
   };
+  const failedLately = () => failure !== undefined && clock.now() - failure.atMs < FAILED_LATELY_MS;
   /** What is being asked for, or what may serve instead where that fails or takes long. */
   const waitFor = async ({ answer, atMs }: NonNullable<typeof asking>, patienceMs: number) => {
     const old = usable();
@@ -85,7 +88,10 @@ export function keptAnswer<Answer>(
     async get() {
       const old = usable();
       const ageMs = old === undefined ? Infinity : clock.now() - old.atMs;
+      const isUnderWay = asking !== undefined;
       if (ageMs >= rules.renewAfterMs && !hasJustFailed()) asking ??= askNow();
+      // One asks whether it is back. Whoever came meanwhile would wait as long, and all of them would be answered at one moment.
+      if (old === undefined && isUnderWay && failedLately()) throw failure?.error;
       if (old !== undefined && (ageMs < rules.freshForMs || asking === undefined)) return old.answer;
       if (asking === undefined) throw failure?.error;
       return waitFor(asking, rules.patienceMs ?? PATIENCE_MS);

@@ -1,0 +1,63 @@
+/** What is kept of an answer from outside, where the one who gives it has just failed. */
+import { expect, it } from '@jest/globals';
+import { keptAnswer } from '../../src/outbound/kept-answer.ts';
+
+const RULES = { renewAfterMs: 1_000, freshForMs: 2_000, usableForMs: 3_000, isTrouble: () => true };
+
+/** Answers of somebody who is asked, settled by hand, and a clock that is set by hand. */
+function scene() {
+  const asked: { answer: (text: string) => void; fail: (error: Error) => void }[] = [];
+  let nowMs = 0;
+  const kept = keptAnswer(
+    () =>
+      new Promise<string>((answer, fail) => {
+        asked.push({ answer, fail });
+      }),
+    RULES,
+    { now: () => nowMs },
+  );
+  return {
+    kept,
+    asked,
+    passMs: (ms: number) => {
+      nowMs += ms;
+    },
+  };
+}
+
+it('whoever comes while one asks again after a failure learns of the failure at once', async () => {
+  const { kept, asked, passMs } = scene();
+  const first = kept.get();
+  asked[0]?.fail(new Error('hangs'));
+  await expect(first).rejects.toThrow('hangs');
+  passMs(2_001);
+  const one = kept.get();
+  expect(asked).toHaveLength(2);
+  await expect(kept.get()).rejects.toThrow('hangs');
+  asked[1]?.answer('is back');
+  await expect(one).resolves.toBe('is back');
+  await expect(kept.get()).resolves.toBe('is back');
+});
+
+it('whoever comes long after a failure waits with the one who asks', async () => {
+  const { kept, asked, passMs } = scene();
+  const first = kept.get();
+  asked[0]?.fail(new Error('hangs'));
+  await expect(first).rejects.toThrow('hangs');
+  passMs(15_001);
+  const both = [kept.get(), kept.get()];
+  expect(asked).toHaveLength(2);
+  asked[1]?.answer('is back');
+  await expect(Promise.all(both)).resolves.toEqual(['is back', 'is back']);
+});
+
+it('what is young is there at once', async () => {
+  const { kept, asked, passMs } = scene();
+  expect(kept.young()).toBeUndefined();
+  const first = kept.get();
+  asked[0]?.answer('good');
+  await first;
+  expect(kept.young()).toBe('good');
+  passMs(1_001);
+  expect(kept.young()).toBeUndefined();
+});
