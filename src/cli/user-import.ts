@@ -50,7 +50,11 @@ async function openCsv(
   terminal: Terminal,
   file: string,
 ): Promise<{ stream: Readable; bytes: number | undefined }> {
-  if (file === '-') return { stream: Readable.from(terminal.stdin), bytes: undefined };
+  if (file === '-') {
+    // What breaks off before it is read is told when it is read.
+    terminal.stdin.once('error', () => undefined);
+    return { stream: Readable.from(terminal.stdin), bytes: undefined };
+  }
   requireFileName(file);
   try {
     const { size } = await stat(file);
