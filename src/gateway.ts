@@ -16,7 +16,7 @@ import { Refusal } from './errors.ts';
 import { startErrands } from './errands.ts';
 import { createListener } from './http/listener.ts';
 import { openMetrics, type Metrics } from './http/metrics.ts';
-import { metricsListener } from './http/metrics-routes.ts';
+import { metricsServer } from './http/metrics-routes.ts';
 import { gatehouseCookies } from './http/cookies.ts';
 import { gracefulServer } from './http/graceful-server.ts';
 import type { HttpParts } from './http/parts.ts';
@@ -159,13 +159,7 @@ function openServers(config: Config, parts: HttpParts, { metrics, readAll }: Sho
       createListener({ ...parts, isStopping, metrics: config.metrics === 'main port' ? shown : undefined }),
     config.stopDelaySeconds,
   );
-  const own =
-    typeof config.metrics === 'string' || metrics === undefined || readAll !== undefined
-      ? undefined
-      : {
-          server: gracefulServer(() => ({ listener: metricsListener(metrics) })),
-          port: config.metrics.port,
-        };
+  const own = readAll === undefined ? metricsServer(config, metrics) : undefined;
   return {
     /** @throws Refusal if a port cannot be listened on */
     async listen() {

@@ -57,8 +57,7 @@ async function run(options: Options): Promise<boolean> {
     started = await startAll(world, options);
     const workloads = new Map<WorkloadId, readonly Measured[]>();
     for (const workload of WORKLOADS.filter((id) => isAsked(id, options))) {
-      const load = { ...options, databasePid: postgres.own?.pid(), onProgress: say };
-      const measured = await measureInTurn(workload, started, load);
+      const measured = await measureInTurn(workload, started, loadOf(postgres, options));
       workloads.set(workload, measured);
       process.stdout.write(tableOf(workload, measured));
     }
@@ -77,6 +76,12 @@ async function run(options: Options): Promise<boolean> {
     await postgres.close();
   }
 }
+
+const loadOf = (postgres: Postgres, options: Options) => ({
+  ...options,
+  databasePid: postgres.own?.pid(),
+  onProgress: say,
+});
 
 const isAsked = (part: string, { only }: Options) => only.length === 0 || only.includes(part);
 
@@ -113,7 +118,7 @@ async function profileAll(
   options: Options,
 ): Promise<void> {
   for (const workload of WORKLOADS.filter((id) => isAsked(id, options))) {
-    const load = { ...options, folder, databasePid: undefined, onProgress: say };
+    const load = { ...loadOf(around.postgres, options), folder };
     process.stdout.write(`\n${await profile(workload, around, load)}`);
   }
 }
@@ -125,8 +130,7 @@ async function scaleOf(world: World, postgres: Postgres, options: Options) {
     say(`scale: ${count.toLocaleString('en')} organizations, users and sessions are written`);
     const running = await gatehouseAtScale(world, count);
     try {
-      const load = { ...options, databasePid: postgres.own?.pid(), onProgress: say };
-      results.push(await measureScale(running, count, load));
+      results.push(await measureScale(running, count, loadOf(postgres, options)));
     } finally {
       await running.close();
     }

@@ -35,7 +35,6 @@ export interface Running {
 export interface Contender {
   readonly name: string;
   readonly kind: 'gatehouse' | 'floor' | 'peer';
-  readonly workloads: readonly WorkloadId[];
   /** @returns a sentence instead, where it cannot run here */
   start(world: World): Promise<Running | string>;
 }

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Running, Work } from './contender.ts';
 import { jsonAsking, Line } from './line.ts';
+import { quantile } from '../quantile.ts';
 import { median } from './rounds.ts';
 import type { World } from './world.ts';
 
@@ -100,9 +101,4 @@ async function pester(
     await sleep(1_000 / startsPerSecond);
   }
   await Promise.all(underWay);
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

@@ -1,4 +1,5 @@
 /** Asks one contender for so long, over so many connections, as fast as it answers. */
+import { quantile } from '../quantile.ts';
 import type { Running, Work } from './contender.ts';
 import { Line } from './line.ts';
 import { cpuMicrosOf, memoryMibOf } from './process-usage.ts';
@@ -35,14 +36,13 @@ export async function measure(running: Running, work: Work, options: LoadOptions
     const seconds = (performance.now() - startedAt) / 1_000;
     const after = usage(running.pid, options.databasePid);
     const count = durationsMs.length;
-    const sorted = Float64Array.from(durationsMs).sort();
     return {
       perSecond: count / seconds,
       cpuMicros: (after.own - before.own) / count,
       databaseMicros:
         options.databasePid === undefined ? undefined : (after.database - before.database) / count,
-      medianMs: sorted[Math.floor(count / 2)] ?? Number.NaN,
-      p99Ms: sorted[Math.min(count - 1, Math.floor(count * 0.99))] ?? Number.NaN,
+      medianMs: quantile(durationsMs, 0.5),
+      p99Ms: quantile(durationsMs, 0.99),
       memoryMib: memoryMibOf(running.pid),
       failures,
       firstFailure,

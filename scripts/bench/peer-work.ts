@@ -1,12 +1,8 @@
 /** What the workloads of peers share: sessions that were made before, and what a proof looks at. */
 import { once, type Line } from './line.ts';
-import { domainOf } from './world.ts';
 
 const SESSIONS = 64;
 const SIGN_INS_AT_ONCE = 8;
-
-export const emailOf = (organization: number, person: number): string =>
-  `p${person}@${domainOf(organization)}`;
 
 /** Sessions of one workload, as whoever made them knows them. */
 export class SessionPool<T> {

@@ -3,19 +3,13 @@ import { readFileSync } from 'node:fs';
 
 const TICKS_PER_SECOND = 100;
 
-export interface Usage {
-  /** Processor time in microseconds. */
-  readonly cpuMicros: number;
-  /** Memory that is theirs alone and its share of what is not (PSS), in MiB. */
-  readonly memoryMib: number;
-}
-
 /** The process with its descendants. Of those that have ended, their parent has the time. */
-export function treeOf(pid: number): readonly number[] {
+function treeOf(pid: number): readonly number[] {
   const children = readText(`/proc/${pid}/task/${pid}/children`)?.trim() ?? '';
   return [pid, ...(children === '' ? [] : children.split(' ').flatMap((child) => treeOf(Number(child))))];
 }
 
+/** Processor time of the process and its descendants, in microseconds. */
 export function cpuMicrosOf(pid: number): number {
   const ticks = treeOf(pid).map((one) => {
     // The name in brackets may hold anything; what counts comes behind it.
@@ -28,6 +22,7 @@ export function cpuMicrosOf(pid: number): number {
   return ticks.reduce((sum, one) => sum + one, 0) * (1_000_000 / TICKS_PER_SECOND);
 }
 
+/** Memory that is theirs alone and their share of what is not (PSS), in MiB. */
 export function memoryMibOf(pid: number): number {
   const kib = treeOf(pid).map((one) =>
     Number(/^Pss:\s+(\d+)/m.exec(readText(`/proc/${one}/smaps_rollup`) ?? '')?.[1] ?? 0),

@@ -3,11 +3,12 @@
  * Nobody types anything: `authorize` is what a person's browser would come back with. The token endpoint checks what a provider has
  * to check (client, redirect URI, PKCE, one use of a code), so that whoever forgets to send it does not pass.
  */
-import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { createHash, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text as readAll } from 'node:stream/consumers';
+import { signToken } from '../sign-token.ts';
 
 const CODE_TTL_MS = 60_000;
 const KEY_ID = 'bench';
@@ -176,9 +177,7 @@ export class BenchProvider {
       ...{ email, email_verified: true, name: 'Some Body' },
       ...(nonce === null ? {} : { nonce }),
     };
-    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
-    const signed = `${encode({ alg: 'RS256', typ: 'JWT', kid: KEY_ID })}.${encode(claims)}`;
-    return `${signed}.${sign('RSA-SHA256', Buffer.from(signed), this.#privateKey).toString('base64url')}`;
+    return signToken(claims, this.#privateKey, { kid: KEY_ID });
   }
 
   /** For contenders that ask in spite of an ID token that has it all. */

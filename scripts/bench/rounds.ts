@@ -1,5 +1,5 @@
 /** One workload, measured of all who do it: in turn, round after round, so that what the machine does besides meets all alike. */
-import type { Running, WorkloadId } from './contender.ts';
+import type { Running, Work, WorkloadId } from './contender.ts';
 import { measure, type LoadOptions, type Sample } from './measure.ts';
 
 export interface Started {
@@ -31,7 +31,11 @@ export async function measureInTurn(
   contenders: readonly Started[],
   options: RoundsOptions,
 ): Promise<readonly Measured[]> {
-  const measured: (Measured & { readonly samples: Sample[] })[] = [];
+  const measured: (Measured & {
+    readonly samples: Sample[];
+    readonly running: Running;
+    readonly work: Work;
+  })[] = [];
   for (const { name, kind, running } of contenders) {
     const work = running.works[workload];
     if (work === undefined) continue;
@@ -39,23 +43,20 @@ export async function measureInTurn(
     const proof = await work.prove().catch((error: unknown) => {
       throw new Error(`${name} does not do the work "${workload}": ${messageOf(error)}`, { cause: error });
     });
-    measured.push({ name, kind, proof, samples: [] });
+    measured.push({ name, kind, proof, samples: [], running, work });
   }
   const seconds = options.seconds + options.warmUpSeconds;
   for (let round = 1; round <= options.rounds; round++) {
-    for (const one of measured) {
-      const running = contenders.find(({ name }) => name === one.name)?.running;
-      const work = running?.works[workload];
-      if (running === undefined || work === undefined) continue;
-      options.onProgress(`${workload}: round ${round} of ${options.rounds}: ${one.name}`);
+    for (const { name, samples, running, work } of measured) {
+      options.onProgress(`${workload}: round ${round} of ${options.rounds}: ${name}`);
       await work.prepare?.(PREPARED_PER_SECOND * seconds);
       const sample = await measure(running, work, options);
       if (sample.failures > 0) {
         throw new Error(
-          `${one.name} failed ${sample.failures} times at "${workload}": ${String(sample.firstFailure)}`,
+          `${name} failed ${sample.failures} times at "${workload}": ${String(sample.firstFailure)}`,
         );
       }
-      one.samples.push(sample);
+      samples.push(sample);
     }
   }
   return measured;

@@ -21,12 +21,15 @@ export const TOKEN_ORGANIZATIONS = 20;
 export const domainOf = (organization: number) => `c${organization}.example`;
 export const tokenDomainOf = (organization: number) => `j${organization}.example`;
 
+export const emailOf = (organization: number, person: number): string =>
+  `p${person}@${domainOf(organization)}`;
+
 /** @param organizations how many there are to choose from */
 export const somebodyOf = (
   organizations: number,
 ): { readonly organization: number; readonly email: string } => {
   const organization = randomInt(organizations);
-  return { organization, email: `p${randomInt(PEOPLE)}@${domainOf(organization)}` };
+  return { organization, email: emailOf(organization, randomInt(PEOPLE)) };
 };
 
 export const tokenPerson = (): { readonly domain: string; readonly email: string } => {

@@ -3,9 +3,10 @@
  * page, then back to that very callback with `token` appended, a JWT that holds nothing but `exp` and `email`. It keeps
  * a session, so that a second visit is silent, and sends people only to the callbacks of the one gateway it knows.
  */
-import { randomBytes, sign } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { signToken } from '../sign-token.ts';
 import { readCookie, readForm, startLoopbackServer } from './loopback-server.ts';
 import { authenticate, DEMO_PASSWORD } from './people.ts';
 import type { Person } from './people.ts';
@@ -32,15 +33,10 @@ export interface JwtProvider {
 const SESSION_COOKIE = 'company_session';
 const TOKEN_TTL_SECONDS = 300;
 
-function encodePart(part: object): string {
-  return Buffer.from(JSON.stringify(part)).toString('base64url');
-}
-
 function makeToken({ privateKey, givesTokenIds = false }: JwtProviderOptions, email: string): string {
   const exp = Math.floor(Date.now() / 1000) + TOKEN_TTL_SECONDS;
   const payload = { exp, email, ...(givesTokenIds && { jti: randomBytes(12).toString('base64url') }) };
-  const signed = `${encodePart({ typ: 'JWT', alg: 'RS256' })}.${encodePart(payload)}`;
-  return `${signed}.${sign('RSA-SHA256', Buffer.from(signed), privateKey).toString('base64url')}`;
+  return signToken(payload, privateKey);
 }
 
 /** Compares parsed URLs: as texts, http://localhost:30001 begins with http://localhost:3000. */

@@ -2,15 +2,15 @@
  * The customers of the harness: companies with an OpenID Provider, and one with a custom-JWT provider. Providers are real, and
  * can be made to hang, to answer nonsense, to break off, and to be gone.
  */
-import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { findForm } from '../demo/html-form.ts';
 import { startOpenIdProvider, type OpenIdProvider } from '../demo/openid-provider.ts';
 import { DEMO_PASSWORD } from '../demo/people.ts';
+import { TokenIssuer } from '../token-issuer.ts';
 import type { Send } from './ask.ts';
 
 const CLIENT_ID = 'gatehouse';
-const TOKEN_TTL_SECONDS = 300;
 const MOST_HOPS = 8;
 
 export interface Company {
@@ -103,30 +103,17 @@ export class OpenIdCompany implements Company {
 }
 
 /** Its provider is the company's own program, of which only the token matters here. */
-export class JwtCompany implements Company {
+export class JwtCompany extends TokenIssuer implements Company {
   readonly slug: string;
-  readonly #privateKey: KeyObject;
-  readonly publicKeyPem: string;
 
   constructor(slug: string) {
+    super();
     this.slug = slug;
-    const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
-    this.#privateKey = privateKey;
-    this.publicKeyPem = publicKey.export({ type: 'spki', format: 'pem' }).toString();
   }
 
   authenticate(redirect: URL, email: string): Promise<URL> {
     const callback = new URL(redirect.searchParams.get('callback_url') ?? '');
     callback.searchParams.set('token', this.token(email));
     return Promise.resolve(callback);
-  }
-
-  /** A token that no other is the same as. */
-  token(email: string, claims: object = {}): string {
-    const exp = Math.floor(Date.now() / 1000) + TOKEN_TTL_SECONDS;
-    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
-    const payload = { exp, email, jti: randomBytes(12).toString('base64url'), ...claims };
-    const signed = `${encode({ typ: 'JWT', alg: 'RS256' })}.${encode(payload)}`;
-    return `${signed}.${sign('RSA-SHA256', Buffer.from(signed), this.#privateKey).toString('base64url')}`;
   }
 }

@@ -96,19 +96,15 @@ export function openConnectors(
     cache.set(id, opened);
     return opened;
   };
+  const use = (connection: Connection): KeptAnswer<Connector> => {
+    const known = cache.get(connection.id);
+    const opened = known?.revision === connection.revision ? known : openAnew(connection);
+    opened.usedAtMs = performance.now();
+    return opened.connector;
+  };
   return {
-    open(connection: Connection) {
-      const known = cache.get(connection.id);
-      const opened = known?.revision === connection.revision ? known : openAnew(connection);
-      opened.usedAtMs = performance.now();
-      return opened.connector.get();
-    },
-    opened(connection: Connection) {
-      const known = cache.get(connection.id);
-      if (known?.revision !== connection.revision) return undefined;
-      known.usedAtMs = performance.now();
-      return known.connector.young();
-    },
+    open: (connection: Connection) => use(connection).get(),
+    opened: (connection: Connection) => use(connection).young(),
     lines() {
       const oldestMs = performance.now() - HOUR_MS;
       return [...cache.values()].filter(

@@ -22,10 +22,12 @@ const OTHERS = ['EdDSA', 'Ed25519', 'ML-DSA-44', 'ML-DSA-65', 'ML-DSA-87'];
 
 export const ID_TOKEN_TYPE = /^(?:application\/)?jwt$/i;
 
-/** Keys that were read once: reading one costs more than a signature. */
-const opened = new WeakMap<KeySet, ReturnType<typeof createLocalJWKSet>>();
+type OpenedKeys = ReturnType<typeof createLocalJWKSet>;
 
-function openedKeys(set: KeySet) {
+/** Keys that were read once: reading one costs more than a signature. */
+const opened = new WeakMap<KeySet, OpenedKeys>();
+
+function openedKeys(set: KeySet): OpenedKeys {
   const known = opened.get(set) ?? createLocalJWKSet(set as unknown as JSONWebKeySet);
   opened.set(set, known);
   return known;
@@ -78,8 +80,6 @@ export async function verifySignature(
     throw new GatewayError('token_invalid', { reason: `the signature is not good: ${reason}` }, error);
   }
 }
-
-type OpenedKeys = ReturnType<typeof createLocalJWKSet>;
 
 /** @throws errors.JOSEError, or whatever a key that cannot be read is reported by */
 async function requireSignature(token: string, header: JsonObject, keys: OpenedKeys): Promise<void> {

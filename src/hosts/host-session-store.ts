@@ -23,13 +23,13 @@ interface HostSessionRow extends SessionRow {
 const FIND_HOST_SESSION = statement(
   'find-host-session',
   `WITH here AS (
-           SELECT session_id, sealed_tokens, CAST(extract(epoch FROM renew_at - now()) AS float8) AS renews_in_seconds
-           FROM host_sessions WHERE secret_digest = :digest AND host = :host
-         ),
-         live AS (${LIVE_SESSIONS} AND s.id = (SELECT session_id FROM here)),
-         touched AS (${TOUCH})
-         SELECT live.*, here.sealed_tokens, here.renews_in_seconds
-         FROM here JOIN live ON live.id = here.session_id`,
+     SELECT session_id, sealed_tokens, CAST(extract(epoch FROM renew_at - now()) AS float8) AS renews_in_seconds
+     FROM host_sessions WHERE secret_digest = :digest AND host = :host
+   ),
+   live AS (${LIVE_SESSIONS} AND s.id = (SELECT session_id FROM here)),
+   touched AS (${TOUCH})
+   SELECT live.*, here.sealed_tokens, here.renews_in_seconds
+   FROM here JOIN live ON live.id = here.session_id`,
 );
 
 /** The live session behind a host's own cookie. Looking it up is activity of that session. */

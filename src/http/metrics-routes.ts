@@ -1,6 +1,8 @@
 /** Where Prometheus reads: a port of its own, with nothing else there, or a route among the others. */
 import type { RequestListener } from 'node:http';
 import type { Request, Response } from 'express';
+import type { Config } from '../config.ts';
+import { gracefulServer } from './graceful-server.ts';
 import type { ReadableMetrics } from './metrics.ts';
 
 export const METRICS_PATH = '/metrics';
@@ -12,8 +14,16 @@ export function showMetrics(metrics: ReadableMetrics) {
   };
 }
 
-/** What a port that has nothing but metrics answers. */
-export function metricsListener(metrics: ReadableMetrics): RequestListener {
+/** The server of a port that has nothing but metrics; undefined where they are not read there. */
+export function metricsServer(
+  { metrics: place }: Pick<Config, 'metrics'>,
+  metrics: ReadableMetrics | undefined,
+) {
+  if (typeof place === 'string' || metrics === undefined) return undefined;
+  return { server: gracefulServer(() => ({ listener: metricsListener(metrics) })), port: place.port };
+}
+
+function metricsListener(metrics: ReadableMetrics): RequestListener {
   return (request, response) => {
     const [path] = (request.url ?? '').split('?', 1);
     const isRead = request.method === 'GET' || request.method === 'HEAD';

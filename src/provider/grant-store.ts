@@ -101,10 +101,10 @@ const grantFromRow = (row: GrantRow): LiveGrant => ({
 const FIND_GRANT_TOKEN = statement(
   'find-grant-token',
   `SELECT t.payload, CAST(extract(epoch FROM clock_timestamp() - t.consumed_at) AS float8) AS consumed_seconds_ago,
-                ${GRANT_COLUMNS}
-         FROM grant_tokens t JOIN grants g ON g.id = t.grant_id ${IS_LIVE}
-         -- Looked up by its digest alone, and never among all that are not over.
-         WHERE t.digest = :digest AND (t.expires_at > now()) IS TRUE`,
+          ${GRANT_COLUMNS}
+   FROM grant_tokens t JOIN grants g ON g.id = t.grant_id ${IS_LIVE}
+   -- Looked up by its digest alone, and never among all that are not over.
+   WHERE t.digest = :digest AND (t.expires_at > now()) IS TRUE`,
 );
 
 /** A code or a token that is good, or was good before it was used. */

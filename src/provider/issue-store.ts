@@ -33,12 +33,12 @@ const SIGNED_IN = `
 const INSERT_CODE = statement(
   'insert-code',
   `WITH opened AS (${OPEN_GRANT}), code AS (
-           INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
-           SELECT CAST(:digest AS bytea), 'AuthorizationCode', opened.id, CAST(:payload AS jsonb),
-                  now() + make_interval(secs => CAST(:ttlSeconds AS float8))
-           FROM opened
-         )
-         ${SIGNED_IN}`,
+     INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
+     SELECT CAST(:digest AS bytea), 'AuthorizationCode', opened.id, CAST(:payload AS jsonb),
+            now() + make_interval(secs => CAST(:ttlSeconds AS float8))
+     FROM opened
+   )
+   ${SIGNED_IN}`,
 );
 
 /**
@@ -98,7 +98,7 @@ export async function issueTokens(database: Database, tokens: readonly IssuedTok
 const OPEN_GRANT_WITH_TOKENS = statement(
   'open-grant',
   `WITH opened AS (${OPEN_GRANT}), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM opened))
-         ${SIGNED_IN}`,
+   ${SIGNED_IN}`,
 );
 
 /**
@@ -123,10 +123,10 @@ export async function openGrantWithTokens(
 const REDEEM = statement(
   'redeem-token',
   `WITH used AS (
-           UPDATE grant_tokens SET consumed_at = clock_timestamp()
-           WHERE digest = :digest AND consumed_at IS NULL RETURNING 1
-         ), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM used))
-         SELECT FROM used`,
+     UPDATE grant_tokens SET consumed_at = clock_timestamp()
+     WHERE digest = :digest AND consumed_at IS NULL RETURNING 1
+   ), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM used))
+   SELECT FROM used`,
 );
 
 /**

@@ -68,9 +68,9 @@ export const sessionFromRow = (row: SessionRow): Session => ({
 const FIND_SESSION = statement(
   'find-session',
   `WITH live AS (${LIVE_SESSIONS} AND s.secret_digest = :digest),
-         touched AS (${TOUCH})
-         SELECT live.*, coalesce(touched.ends_at, live.ends_at) AS ends_at
-         FROM live LEFT JOIN touched ON touched.id = live.id`,
+   touched AS (${TOUCH})
+   SELECT live.*, coalesce(touched.ends_at, live.ends_at) AS ends_at
+   FROM live LEFT JOIN touched ON touched.id = live.id`,
 );
 
 /** The live session of a digest. */

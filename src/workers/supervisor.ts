@@ -5,9 +5,8 @@
  */
 import cluster from 'node:cluster';
 import type { Config } from '../config.ts';
-import { gracefulServer } from '../http/graceful-server.ts';
 import { openMetricsSum } from '../http/metrics.ts';
-import { metricsListener } from '../http/metrics-routes.ts';
+import { metricsServer } from '../http/metrics-routes.ts';
 import { openLog } from '../log.ts';
 import { Crew } from './crew.ts';
 
@@ -52,10 +51,7 @@ async function supervise(config: Config, untilTold: UntilTold): Promise<void> {
     crew.kill();
   });
   const metrics = sum && { contentType: sum.contentType, read: () => crew.readMetrics() };
-  const own =
-    typeof config.metrics === 'string' || metrics === undefined
-      ? undefined
-      : { server: gracefulServer(() => ({ listener: metricsListener(metrics) })), port: config.metrics.port };
+  const own = metricsServer(config, metrics);
   const metricsPort = await own?.server.listen(own.port, config.host, 'METRICS_PORT');
   try {
     await Promise.race([stopped, crew.serve()]);

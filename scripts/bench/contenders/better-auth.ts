@@ -3,15 +3,14 @@ import { randomBytes } from 'node:crypto';
 import type { Contender, Running, Work } from '../contender.ts';
 import { cookiesOf, jsonAsking, locationOf, once, type Answer, type Asking, type Line } from '../line.ts';
 import { providersOf, startPeer } from '../peer-program.ts';
-import { emailOf, insist, protectionsOf, SessionPool, tampered, withTampered } from '../peer-work.ts';
-import { somebodyOf, type World } from '../world.ts';
+import { insist, protectionsOf, SessionPool, tampered, withTampered } from '../peer-work.ts';
+import { emailOf, somebodyOf, type World } from '../world.ts';
 
 const LANDING = '/landing';
 
 export const betterAuth: Contender = {
   name: 'better-auth',
   kind: 'peer',
-  workloads: ['route', 'sign-in', 'check'],
   async start(world): Promise<Running | string> {
     const { provider } = world;
     const database = await world.newDatabase('better_auth');

@@ -6,7 +6,7 @@ import { freePort } from '../../free-port.ts';
 import type { Contender, Running, Work } from '../contender.ts';
 import { cookiesOf, locationOf, once, type Asking, type Line } from '../line.ts';
 import { startProgram } from '../program.ts';
-import { TokenIssuer } from '../token-issuer.ts';
+import { TokenIssuer } from '../../token-issuer.ts';
 import {
   domainOf,
   PEOPLE,
@@ -41,7 +41,6 @@ async function expectStatus(line: Line, asking: Asking, status: number): Promise
 const nodeHttp: Contender = {
   name: 'node:http',
   kind: 'floor',
-  workloads: ['route', 'check'],
   async start(): Promise<Running> {
     const program = await start('node-http.js', {}, '/check');
     return {
@@ -65,7 +64,6 @@ function fixed(origin: string, asking: Asking, status: number): Work {
 const bareExpress: Contender = {
   name: 'Express',
   kind: 'floor',
-  workloads: ['route', 'check'],
   async start(): Promise<Running> {
     const program = await start('express.js', {}, '/bare');
     return {
@@ -81,7 +79,6 @@ const bareExpress: Contender = {
 const signedCookie: Contender = {
   name: 'Express + signed cookie',
   kind: 'floor',
-  workloads: ['check'],
   async start(): Promise<Running> {
     const key = randomBytes(32).toString('base64');
     const program = await start('express.js', { COOKIE_KEY: key }, '/bare');
@@ -109,7 +106,6 @@ const signedCookie: Contender = {
 const withSql: Contender = {
   name: 'Express + SQL',
   kind: 'floor',
-  workloads: ['route', 'callback', 'sign-in', 'check'],
   async start(world): Promise<Running> {
     const databaseUrl = await world.newDatabase('floor');
     const issuer = new TokenIssuer();
@@ -124,7 +120,7 @@ const withSql: Contender = {
       ...program,
       works: {
         route: routeWork(origin, world),
-        callback: callbackWork(origin, world, issuer),
+        callback: callbackWork(origin, issuer),
         'sign-in': signInWork(origin, world),
         check: checkWork(origin, world),
       },
@@ -181,7 +177,7 @@ function routeWork(origin: string, { provider, organizations }: World): Work {
   return { prove: () => once(origin, operate).then(() => 'finds the provider of a domain'), operate };
 }
 
-function callbackWork(origin: string, _world: World, issuer: TokenIssuer): Work {
+function callbackWork(origin: string, issuer: TokenIssuer): Work {
   const ready: string[] = [];
   const make = () => {
     const { domain, email } = tokenPerson();

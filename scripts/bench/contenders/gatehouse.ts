@@ -9,7 +9,7 @@ import { fillGatehouse } from '../gatehouse-data.ts';
 import { cookiesOf, jsonAsking, once, type Answer, type Line } from '../line.ts';
 import { startProgram } from '../program.ts';
 import { fillScale } from '../scale-data.ts';
-import { TokenIssuer } from '../token-issuer.ts';
+import { TokenIssuer } from '../../token-issuer.ts';
 import { APPLICATION, applicationWorks } from './gatehouse-application.ts';
 import { somebodyOf, tokenPerson, type World } from '../world.ts';
 
@@ -23,7 +23,6 @@ export const gatehouse = (
 ): Contender => ({
   name: 'Gatehouse',
   kind: 'gatehouse',
-  workloads: ['route', 'callback', 'sign-in', 'check', 'refresh', 'userinfo'],
   async start(world): Promise<Running> {
     const site = await openSite(world, settings);
     const issuer = new TokenIssuer();

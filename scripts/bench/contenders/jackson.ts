@@ -3,15 +3,14 @@ import { randomBytes } from 'node:crypto';
 import type { Contender, Running, Work } from '../contender.ts';
 import { locationOf, once, type Answer, type Asking, type Line } from '../line.ts';
 import { providersOf, startPeer } from '../peer-program.ts';
-import { emailOf, insist, protectionsOf, SessionPool, tampered } from '../peer-work.ts';
-import { domainOf, somebodyOf, type World } from '../world.ts';
+import { insist, protectionsOf, SessionPool, tampered } from '../peer-work.ts';
+import { domainOf, emailOf, somebodyOf, type World } from '../world.ts';
 
 const APPLICATION = 'http://application.example/callback';
 
 export const jackson: Contender = {
   name: 'saml-jackson',
   kind: 'peer',
-  workloads: ['route', 'sign-in', 'check'],
   async start(world): Promise<Running | string> {
     const { provider } = world;
     const secret = randomBytes(24).toString('base64url');

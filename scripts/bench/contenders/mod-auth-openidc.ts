@@ -10,9 +10,9 @@ import { join } from 'node:path';
 import { freePort } from '../../free-port.ts';
 import type { Contender, Running, Work } from '../contender.ts';
 import { cookiesOf, locationOf, once, type Answer, type Asking, type Line } from '../line.ts';
-import { emailOf, insist, protectionsOf, SessionPool, tampered, withTampered } from '../peer-work.ts';
+import { insist, protectionsOf, SessionPool, tampered, withTampered } from '../peer-work.ts';
 import { startProgram } from '../program.ts';
-import { somebodyOf, type World } from '../world.ts';
+import { emailOf, somebodyOf, type World } from '../world.ts';
 
 const PROGRAM = '/usr/sbin/apache2';
 const MODULES = '/usr/lib/apache2/modules';
@@ -28,7 +28,6 @@ export function modAuthOpenidc(place: SessionPlace): Contender {
   return {
     name: `mod_auth_openidc, ${place === 'shm' ? 'shared memory' : 'cookie'}`,
     kind: 'peer',
-    workloads: ['route', 'sign-in', 'check'],
     async start(world): Promise<Running | string> {
       if (!existsSync(PROGRAM) || !existsSync(join(MODULES, 'mod_auth_openidc.so'))) {
         return 'apache2 or libapache2-mod-auth-openidc is not installed';

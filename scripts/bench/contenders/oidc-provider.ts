@@ -4,8 +4,8 @@ import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
 import type { Contender, Running, Work } from '../contender.ts';
 import { once, type Answer, type Asking, type Line } from '../line.ts';
 import { startPeer } from '../peer-program.ts';
-import { emailOf, insist, SessionPool, tampered } from '../peer-work.ts';
-import { somebodyOf } from '../world.ts';
+import { insist, SessionPool, tampered } from '../peer-work.ts';
+import { emailOf, somebodyOf } from '../world.ts';
 
 const CLIENT_ID = 'bench';
 const CONNECTIONS = 64;
@@ -21,7 +21,6 @@ export function oidcProvider(algorithm: 'ES256' | 'RS256'): Contender {
   return {
     name: algorithm === 'ES256' ? 'oidc-provider' : `oidc-provider, ${algorithm}`,
     kind: 'peer',
-    workloads: ['refresh', 'userinfo'],
     async start(): Promise<Running | string> {
       const secret = randomBytes(24).toString('base64url');
       const program = await startPeer({

@@ -1,5 +1,6 @@
 /** What a node holds, looked at from outside and asked of itself, and whether that stays the same. */
 import { readdir, readFile } from 'node:fs/promises';
+import { quantile } from '../../quantile.ts';
 import type { Site } from '../site.ts';
 import type { Gauge } from './memory-gauge.ts';
 
@@ -42,10 +43,7 @@ export async function takeSample(site: Site, at: number): Promise<Sample> {
   };
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
 /** How much more the last third may have than the first: a share, and so much besides. */
 const BOUNDS = {

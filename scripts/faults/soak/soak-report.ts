@@ -1,5 +1,6 @@
 /** The soak's lines and verdict. */
 import type { Ledger } from '../ledger.ts';
+import { quantile } from '../../quantile.ts';
 import { median, type Comparison, type Sample } from './samples.ts';
 
 export interface Minute {
@@ -49,19 +50,14 @@ const row = (values: readonly string[], width = 10) => values.map((value) => val
 
 export const MINUTE_HEADING = row(COLUMNS);
 
-function percentile(values: readonly number[], share: number): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
-}
-
 function figures({ from, to, journeys, hostile, durations, samples }: Minute) {
   const middle = (key: keyof Sample) => median(samples.map((sample) => sample[key]));
   return {
     to: Math.round(to),
     people_per_second: journeys / (to - from),
     hostile_per_second: hostile / (to - from),
-    p50_ms: percentile(durations, 0.5),
-    p99_ms: percentile(durations, 0.99),
+    p50_ms: quantile(durations, 0.5),
+    p99_ms: quantile(durations, 0.99),
     rss_mib: middle('rss'),
     heap_mib: middle('heap'),
     descriptors: middle('descriptors'),
