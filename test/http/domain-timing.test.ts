@@ -5,10 +5,12 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { rsaKeyPair, startTestGateway, type TestGateway } from '../support/test-gateway.ts';
 import { addCompany } from './visitor.ts';
 
-const ROUNDS = 300;
+const ROUNDS = 900;
 const WARM_UP = 50;
 /** Of the mean of so many fair coins; five of them are one false alarm in a million runs. */
 const DEVIATION = 0.5 / Math.sqrt(ROUNDS);
+/** Five deviations and what is known of: the answers are made by different lines, some microseconds of a millisecond apart. */
+const MOST_TOLD = 0.12;
 
 let gateway: TestGateway;
 let agent: Agent;
@@ -90,5 +92,5 @@ it('D-02 a known and an unknown domain take as long as two known ones, where a b
   // That it can tell two kinds apart: what is no token is refused before anything is looked up.
   expect(shareOfSlower(times.malformed, times.known)).toBeLessThan(0.5 - 5 * DEVIATION);
   const difference = Math.abs(shareOfSlower(times.unknown, times.known) - 0.5);
-  expect(difference).toBeLessThan(noise + 5 * DEVIATION);
+  expect(difference).toBeLessThan(noise + MOST_TOLD);
 }, 60_000);
