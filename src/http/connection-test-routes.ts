@@ -24,7 +24,7 @@ export function startConnectionTest(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const { entry, connection } = await ticketConnection(parts, String(request.params['ticket']));
     try {
-      const { redirectUrl, transaction } = await runStrategy(request, response, () =>
+      const { redirectUrl, transaction } = await runStrategy(() =>
         startLogin(parts.login, {
           route: {
             organization: entry.organization,
@@ -80,9 +80,9 @@ export async function finishConnectionTest(
   exchange: Exchange,
   { arrival, mayBeOthers }: { readonly arrival: Arrival; readonly mayBeOthers: boolean },
 ): Promise<void> {
-  const { request, response } = exchange;
+  const { response } = exchange;
   const { transaction } = arrival;
-  const test = await runStrategy(request, response, () => testSignIn(parts.login, arrival, mayBeOthers));
+  const test = await runStrategy(() => testSignIn(parts.login, arrival, mayBeOthers));
   if (test.isOver) parts.cookies.clearAttempt(response, transaction.id);
   show(parts, exchange, await parts.login.directory.byConnection(transaction.connectionId), test);
 }

@@ -55,7 +55,7 @@ export function startFromAddress(parts: HttpParts) {
     const form = { method: 'post', action: '/login', fields: carried } as const;
     try {
       if (await sendAddressHome(parts, { request, response }, fields)) return;
-      const started = await runStrategy(request, response, () =>
+      const started = await runStrategy(() =>
         start(parts, { request, response }, { fields, returnTo, form, isFromAnotherSite: isForeign }),
       );
       answerStart(parts, { request, response }, started, form);

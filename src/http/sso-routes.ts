@@ -44,7 +44,7 @@ export function startFromEntryLink(parts: HttpParts) {
       action: `/sso/${encodeURIComponent(organization)}`,
       fields,
     } as const;
-    const started = await runStrategy(request, response, async () => {
+    const started = await runStrategy(async () => {
       const follower = { hint, drawLot: () => drawLot(parts, exchange) };
       const ways = await routeOrganization(parts.login.directory, organization, follower);
       return startInBrowser(parts, exchange, {
@@ -118,19 +118,18 @@ function finishJwtCallback(parts: HttpParts) {
     const domain = callbackDomain(request);
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
     if (domain === undefined || entry === undefined || entry.organization.region !== undefined) {
-      return await refuseUnknown(parts, { request, response });
+      return await refuseUnknown(parts, request);
     }
     const attempts = callbackAttempts(parts, request, entry);
     const connections = callbackConnections(entry);
-    if (connections.length === 0 && attempts.length === 0)
-      return await refuseUnknown(parts, { request, response });
+    if (connections.length === 0 && attempts.length === 0) return await refuseUnknown(parts, request);
     const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
     if (attempts.length > 0) {
       await completeNewestUnspent(parts, { request, response }, { attempts, path });
       return;
     }
     const whose = { organization: entry.organization, connections, domain };
-    const started = await restart(parts, { request, response }, whose);
+    const started = await restart(parts, request, whose);
     rememberAttempt(parts, { request, response }, started.transaction);
     seeOther(response, started.redirectUrl.href);
   };
@@ -207,7 +206,7 @@ async function completeNewestUnspent(
 /** A token that nobody asked for starts a sign-in at the provider that it is from. */
 function restart(
   parts: HttpParts,
-  { request, response }: Exchange,
+  request: Request,
   whose: {
     readonly organization: Organization;
     readonly connections: readonly ConnectionOf<'jwt-callback'>[];
@@ -216,7 +215,7 @@ function restart(
 ): Promise<StartedLogin> {
   const { organization, connections, domain } = whose;
   const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
-  return runStrategy(request, response, () =>
+  return runStrategy(() =>
     firstThatTakes(connections, (connection) =>
       restartLogin(parts.login, {
         organization,
@@ -246,9 +245,9 @@ const NOBODY = {
 } as const;
 
 /** Goes the way of a known domain to its end, so that it takes as long, and ends the same. */
-async function refuseUnknown(parts: HttpParts, exchange: Exchange): Promise<never> {
+async function refuseUnknown(parts: HttpParts, request: Request): Promise<never> {
   try {
-    await restart(parts, exchange, NOBODY);
+    await restart(parts, request, NOBODY);
   } catch (error) {
     if (error instanceof GatewayError && error.code !== 'token_invalid') throw error;
   }
@@ -305,7 +304,7 @@ async function complete(
     await finishConnectionTest(parts, { request, response }, { arrival, mayBeOthers });
     return;
   }
-  const outcome = await runStrategy(request, response, () => completeLogin(parts.login, arrival));
+  const outcome = await runStrategy(() => completeLogin(parts.login, arrival));
   finishInBrowser(parts, { request, response }, { transaction: back.transaction, outcome });
 }
 
