@@ -3,6 +3,7 @@
  * the back of whoever uses it, and then before it is used. While it cannot be had again the last one serves for a bounded time.
  * However many need it at once, it is asked for once. It must not know what it is an answer to.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { withoutDeadline } from './deadline.ts';
 
 export interface KeepingRules {
@@ -70,10 +71,11 @@ export function keptAnswer<Answer>(
     return clock.now() - failure.atMs < forMs;
   };
   const failedLately = () => failure !== undefined && clock.now() - failure.atMs < FAILED_LATELY_MS;
+  const turn = turns();
   /** What is being asked for, or what may serve instead where that fails or takes long. */
   const waitFor = async ({ answer, atMs }: NonNullable<typeof asking>, patienceMs: number) => {
     const old = usable();
-    if (old === undefined) return answer;
+    if (old === undefined) return answer.finally(turn);
     try {
       return await before(atMs + patienceMs - clock.now(), answer, old.answer);
     } catch (error) {
@@ -103,6 +105,12 @@ export function keptAnswer<Answer>(
       return waitFor(asking, Infinity);
     },
   };
+}
+
+/** Those who waited for one thing go on one after the other: at one moment, what they do then would hold up everybody else. */
+function turns(): () => Promise<void> {
+  let last: Promise<void> = Promise.resolve();
+  return () => (last = last.then(() => nextTurn()));
 }
 
 /** What is being waited for, or after so long the other thing. */

@@ -61,3 +61,38 @@ it('what is young is there at once', async () => {
   passMs(1_001);
   expect(kept.young()).toBeUndefined();
 });
+
+it.each([
+  [
+    'an answer',
+    (asked: { answer: (text: string) => void }) => {
+      asked.answer('good');
+    },
+  ],
+  [
+    'a failure',
+    (asked: { fail: (error: Error) => void }) => {
+      asked.fail(new Error('hangs'));
+    },
+  ],
+] as const)('those who waited for %s go on one after the other, and others in between', async (_, settle) => {
+  const { kept, asked } = scene();
+  let turns = 0;
+  const wentOnIn: number[] = [];
+  const waiting = Array.from({ length: 20 }, () =>
+    kept.get().then(
+      () => wentOnIn.push(turns),
+      () => wentOnIn.push(turns),
+    ),
+  );
+  const [only] = asked;
+  if (only === undefined) throw new Error('nobody was asked');
+  settle(only);
+  const count = () => {
+    turns++;
+    if (wentOnIn.length < 20) setImmediate(count);
+  };
+  setImmediate(count);
+  await Promise.all(waiting);
+  expect(new Set(wentOnIn).size).toBe(20);
+});
