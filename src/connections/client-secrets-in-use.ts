@@ -18,15 +18,17 @@ export function clientSecretsInUse(
   onVerdict: (secretId: string, verdict: SecretVerdict) => Promise<void>,
 ): ClientSecretsInUse {
   let order = secrets;
-  const said = new Map<string, SecretVerdict>();
+  /** Undefined until a provider has said something. */
+  let said: Map<string, SecretVerdict> | undefined;
   return {
     inOrder: () => order,
     note(secret, verdict) {
       if (verdict === 'accepted') order = [secret, ...order.filter(({ id }) => id !== secret.id)];
+      said ??= new Map();
       if (said.get(secret.id) === verdict) return;
       said.set(secret.id, verdict);
       onVerdict(secret.id, verdict).catch(() => {
-        if (said.get(secret.id) === verdict) said.delete(secret.id);
+        if (said?.get(secret.id) === verdict) said.delete(secret.id);
       });
     },
   };

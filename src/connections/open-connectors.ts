@@ -6,8 +6,8 @@
 import { LRUCache } from 'lru-cache';
 import { findGatewayError } from '../errors.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
-import { keptAnswer, type KeptAnswer } from '../outbound/kept-answer.ts';
-import { providerLine, type LineOptions, type ProviderLine } from '../outbound/provider-line.ts';
+import { KeptAnswer, type KeepingRules } from '../outbound/kept-answer.ts';
+import { ProviderLine, type LineOptions } from '../outbound/provider-line.ts';
 import type { SecretBox } from '../secret-box.ts';
 import {
   secretPlace,
@@ -27,7 +27,15 @@ import type { SeenVerdict } from './refused-secret-store.ts';
 const MOST_OPEN = 10_000;
 const HOUR_MS = 60 * 60 * 1000;
 /** How long a provider's own description of itself is taken for true; and while it cannot be had again. */
-const AGES = { renewAfterMs: HOUR_MS, freshForMs: 24 * HOUR_MS, usableForMs: 24 * HOUR_MS };
+const RULES: KeepingRules = {
+  renewAfterMs: HOUR_MS,
+  freshForMs: 24 * HOUR_MS,
+  usableForMs: 24 * HOUR_MS,
+  isTrouble(error) {
+    const known = findGatewayError(error);
+    return known !== undefined && known.context.isVerdict !== true;
+  },
+};
 
 export interface OpenConnectors {
   /** @throws GatewayError `identity_provider_error` or `identity_provider_timeout` if the provider does not answer */
@@ -69,29 +77,31 @@ export function openConnectors(
 ): OpenConnectors {
   const cache = new LRUCache<string, Opened>({
     max: MOST_OPEN,
-    ttl: AGES.usableForMs,
+    ttl: RULES.usableForMs,
     updateAgeOnGet: true,
   });
   const openAnew = (connection: Connection): Opened => {
     const { id, kind, revision } = connection;
-    const line = providerLine(context.fetch, {
-      ...context,
+    const line = new ProviderLine(context.fetch, {
+      now: context.now,
       onCall: (outcome, seconds) => {
         onCall?.(kind, outcome, seconds);
       },
     });
-    const { fetch } = line;
-    const opening = {
-      ...context,
-      fetch,
-      keysAt: keysBy(fetch),
+    // Member by member: what is made by a spread has a layout of its own in memory, which is larger than it is.
+    const opening: ConnectorContext = {
+      fetch: line.fetch,
+      keysAt: keysBy(line.fetch),
+      allowPrivateNetworks: context.allowPrivateNetworks,
+      publicUrl: context.publicUrl,
+      now: context.now,
       clientSecrets: clientSecretsInUse(
         openSecrets(secrets, secretPlace(connection), connection.sealedSecrets),
         (secretId, verdict) =>
           onVerdict({ connectionId: connection.id, revision: connection.revision, secretId, verdict }),
       ),
     };
-    const connector = keptAnswer(() => openConnection(connection, opening), { ...AGES, isTrouble });
+    const connector = new KeptAnswer(() => openConnection(connection, opening), RULES);
     const opened = { connectionId: id, kind, revision, line, connector, usedAtMs: 0 };
     cache.set(id, opened);
     return opened;
@@ -114,11 +124,6 @@ export function openConnectors(
     // A kind opens to a connector of its own flow.
   } as OpenConnectors;
 }
-
-const isTrouble = (error: unknown) => {
-  const known = findGatewayError(error);
-  return known !== undefined && known.context.isVerdict !== true;
-};
 
 /** The keys at the one place where a provider has them. */
 function keysBy(fetch: GuardedFetch): (url: string) => ProviderKeys {

@@ -5,14 +5,16 @@
  */
 import { findGatewayError, GatewayError } from '../errors.ts';
 import { jsonAnswer } from '../outbound/json-answer.ts';
-import { keptAnswer } from '../outbound/kept-answer.ts';
+import { KeptAnswer, type KeepingRules } from '../outbound/kept-answer.ts';
 import { member, type JsonObject } from '../strict-json.ts';
 
 const MINUTE_MS = 60_000;
-const AGES = {
+/** One object for all: a copy for each would take as much memory again. */
+const RULES: KeepingRules = {
   renewAfterMs: 4 * MINUTE_MS,
   freshForMs: 5 * MINUTE_MS,
   usableForMs: 24 * 60 * MINUTE_MS,
+  isTrouble: (error) => findGatewayError(error) !== undefined,
 };
 const MOST_KEYS = 100;
 const LONGEST_KEY_ID = 1_024;
@@ -40,10 +42,9 @@ export function providerKeys(
   fetchKeys: () => Promise<Response>,
   clock: { now(): number } = performance,
 ): ProviderKeys {
-  const isTrouble = (error: unknown) => findGatewayError(error) !== undefined;
-  const kept = keptAnswer(
+  const kept = new KeptAnswer(
     async () => usableKeys(await jsonAnswer('the key endpoint (jwks_uri)', await fetchKeys())),
-    { ...AGES, isTrouble },
+    RULES,
     clock,
   );
   return {

@@ -16,55 +16,76 @@ interface Patience {
   readonly release: () => void;
 }
 
-export interface CallQueue {
-  /**
-   * Waits until a call may be sent. Whoever was let in says what became of it, and makes room with that.
-   * @param patience made only for who has to wait
-   * @throws GatewayError `identity_provider_timeout` if it takes too long; `identity_provider_error` where the circuit is open
-   * or too many wait
-   */
-  enter(circuit: Circuit, patience: () => Patience): Promise<(outcome: Outcome) => void>;
-  /** Calls under way. */
-  inFlight(): number;
-  /** Who waits to make one. */
-  waiting(): number;
-}
-
 interface Waiting {
   readonly circuit: Circuit;
   readonly letIn: () => void;
   readonly sendAway: (error: GatewayError) => void;
 }
 
-export function callQueue({ mostAtOnce, mostWaiting }: QueueLimits): CallQueue {
-  const waiting = new Set<Waiting>();
-  let inFlight = 0;
-  const mayStart = (circuit: Circuit): boolean => {
+export class CallQueue {
+  readonly #limits: QueueLimits;
+  /** Undefined while nobody waits, which is nearly always. */
+  #waiting: Set<Waiting> | undefined;
+  #inFlight = 0;
+
+  constructor(limits: QueueLimits) {
+    this.#limits = limits;
+  }
+
+  /**
+   * Waits until a call may be sent. Whoever was let in says what became of it, and makes room with that.
+   * @param patience made only for who has to wait
+   * @throws GatewayError `identity_provider_timeout` if it takes too long; `identity_provider_error` where the circuit is open
+   * or too many wait
+   */
+  async enter(circuit: Circuit, patience: () => Patience): Promise<(outcome: Outcome) => void> {
+    // Whoever waits would have been let in already if there were room.
+    if (this.#mayStart(circuit)) return this.#start(circuit);
+    if (this.waiting() >= this.#limits.mostWaiting)
+      throw failure('too many calls to the provider are waiting already');
+    return this.#wait(circuit, patience());
+  }
+
+  /** Calls under way. */
+  inFlight(): number {
+    return this.#inFlight;
+  }
+
+  /** Who waits to make one. */
+  waiting(): number {
+    return this.#waiting?.size ?? 0;
+  }
+
+  #mayStart(circuit: Circuit): boolean {
     const gate = circuit.gate();
     if (gate === 'refuse') throw leftAlone(circuit);
     // Calls that hang since before do not keep a provider from being tried.
-    return gate === 'try' || (gate === 'send' && inFlight < mostAtOnce);
-  };
-  const start = (circuit: Circuit) => {
+    return gate === 'try' || (gate === 'send' && this.#inFlight < this.#limits.mostAtOnce);
+  }
+
+  #start(circuit: Circuit): (outcome: Outcome) => void {
     const report = circuit.begin();
-    inFlight++;
-    return (outcome: Outcome) => {
-      inFlight--;
+    this.#inFlight++;
+    return (outcome) => {
+      this.#inFlight--;
       report(outcome);
-      for (const one of waiting) admit(one);
+      for (const one of this.#waiting ?? []) this.#admit(one);
+      if (this.waiting() === 0) this.#waiting = undefined;
     };
-  };
-  const admit = (one: Waiting) => {
+  }
+
+  #admit(one: Waiting): void {
     try {
-      if (mayStart(one.circuit)) one.letIn();
+      if (this.#mayStart(one.circuit)) one.letIn();
     } catch (error) {
       one.sendAway(error as GatewayError);
     }
-  };
-  const wait = (circuit: Circuit, { signal, release }: Patience) =>
-    new Promise<(outcome: Outcome) => void>((resolve, reject) => {
+  }
+
+  #wait(circuit: Circuit, { signal, release }: Patience): Promise<(outcome: Outcome) => void> {
+    return new Promise((resolve, reject) => {
       const leave = () => {
-        waiting.delete(one);
+        this.#waiting?.delete(one);
         signal.removeEventListener('abort', giveUp);
         release();
       };
@@ -76,27 +97,19 @@ export function callQueue({ mostAtOnce, mostWaiting }: QueueLimits): CallQueue {
         circuit,
         letIn: () => {
           leave();
-          resolve(start(circuit));
+          resolve(this.#start(circuit));
         },
         sendAway: (error) => {
           leave();
           reject(error);
         },
       };
-      waiting.add(one);
+      this.#waiting ??= new Set();
+      this.#waiting.add(one);
       signal.addEventListener('abort', giveUp);
       if (signal.aborted) giveUp();
     });
-  return {
-    async enter(circuit, patience) {
-      // Whoever waits would have been let in already if there were room.
-      if (mayStart(circuit)) return start(circuit);
-      if (waiting.size >= mostWaiting) throw failure('too many calls to the provider are waiting already');
-      return wait(circuit, patience());
-    },
-    inFlight: () => inFlight,
-    waiting: () => waiting.size,
-  };
+  }
 }
 
 const failure = (reason: string) => new GatewayError('identity_provider_error', { reason });

@@ -31,57 +31,70 @@ export interface CircuitOptions {
   readonly now: () => number;
 }
 
-export interface Circuit {
-  /** What may be done with a call: send it, send it as the only one, let it wait for that one, or refuse it. */
-  gate(): 'send' | 'try' | 'wait' | 'refuse';
-  /** Begins a call that may be sent; what is returned takes its outcome. */
-  begin(): (outcome: Outcome) => void;
-  /** Undefined while the provider answers. */
-  trouble(): Trouble | undefined;
-}
-
-export function openCircuit({ mostInARow, clock, now }: CircuitOptions): Circuit {
-  let trouble: Trouble | undefined;
-  let leftAloneUntilMs = 0;
-  let isTried = false;
+/** A class, as are the others of a line: there are very many at once, and closures of each would take most of their memory. */
+export class Circuit {
+  readonly #options: CircuitOptions;
+  #trouble: Trouble | undefined;
+  #leftAloneUntilMs = 0;
+  #isTried = false;
   /** Whether the last calls failed, the newest last. */
-  let last: boolean[] = [];
+  #last: readonly boolean[] = [];
   /** Raised whenever the circuit opens or closes: what was begun before that says nothing of what is now. */
-  let era = 0;
-  const open = (reason: string) => {
-    trouble = { sinceMs: trouble?.sinceMs ?? now(), reason };
-    leftAloneUntilMs = clock.now() + LEFT_ALONE_MS;
-    era++;
-  };
-  const note = (hasFailed: boolean) => {
-    last = [...last, hasFailed].slice(-Math.max(LAST_CALLS, mostInARow));
-  };
-  const isTooMuch = () =>
-    (last.length >= mostInARow && last.slice(-mostInARow).every(Boolean)) ||
-    (last.length >= LAST_CALLS && last.slice(-LAST_CALLS).filter(Boolean).length >= TOO_MANY_OF_THEM);
-  const close = () => {
-    trouble = undefined;
-    last = [];
-    era++;
-  };
-  return {
-    gate() {
-      if (trouble === undefined) return 'send';
-      if (clock.now() < leftAloneUntilMs) return 'refuse';
-      return isTried ? 'wait' : 'try';
-    },
-    begin() {
-      const begunIn = era;
-      const isTry = trouble !== undefined;
-      if (isTry) isTried = true;
-      return (outcome) => {
-        if (isTry) isTried = false;
-        if (begunIn !== era || outcome.kind === 'nothing') return;
-        if (isTry && outcome.kind === 'answer') close();
-        else note(outcome.kind === 'failure');
-        if (outcome.kind === 'failure' && (isTry || isTooMuch())) open(outcome.reason);
-      };
-    },
-    trouble: () => trouble,
-  };
+  #era = 0;
+
+  constructor(options: CircuitOptions) {
+    this.#options = options;
+  }
+
+  /** What may be done with a call: send it, send it as the only one, let it wait for that one, or refuse it. */
+  gate(): 'send' | 'try' | 'wait' | 'refuse' {
+    if (this.#trouble === undefined) return 'send';
+    if (this.#options.clock.now() < this.#leftAloneUntilMs) return 'refuse';
+    return this.#isTried ? 'wait' : 'try';
+  }
+
+  /** Begins a call that may be sent; what is returned takes its outcome. */
+  begin(): (outcome: Outcome) => void {
+    const begunIn = this.#era;
+    const isTry = this.#trouble !== undefined;
+    if (isTry) this.#isTried = true;
+    return (outcome) => {
+      if (isTry) this.#isTried = false;
+      if (begunIn !== this.#era || outcome.kind === 'nothing') return;
+      if (isTry && outcome.kind === 'answer') this.#close();
+      else this.#note(outcome.kind === 'failure');
+      if (outcome.kind === 'failure' && (isTry || this.#isTooMuch())) this.#open(outcome.reason);
+    };
+  }
+
+  /** Undefined while the provider answers. */
+  trouble(): Trouble | undefined {
+    return this.#trouble;
+  }
+
+  #open(reason: string): void {
+    const { now, clock } = this.#options;
+    this.#trouble = { sinceMs: this.#trouble?.sinceMs ?? now(), reason };
+    this.#leftAloneUntilMs = clock.now() + LEFT_ALONE_MS;
+    this.#era++;
+  }
+
+  #close(): void {
+    this.#trouble = undefined;
+    this.#last = [];
+    this.#era++;
+  }
+
+  #note(hasFailed: boolean): void {
+    this.#last = [...this.#last, hasFailed].slice(-Math.max(LAST_CALLS, this.#options.mostInARow));
+  }
+
+  #isTooMuch(): boolean {
+    const last = this.#last;
+    const { mostInARow } = this.#options;
+    return (
+      (last.length >= mostInARow && last.slice(-mostInARow).every(Boolean)) ||
+      (last.length >= LAST_CALLS && last.slice(-LAST_CALLS).filter(Boolean).length >= TOO_MANY_OF_THEM)
+    );
+  }
 }

@@ -28,89 +28,115 @@ const PATIENCE_MS = 2_000;
 /** For so long after a failure those who come while it is asked for once more learn of that failure. */
 const FAILED_LATELY_MS = 15_000;
 
-export interface KeptAnswer<Answer> {
-  /** @throws what asking throws, or threw a moment ago, where nothing may serve instead */
-  get(): Promise<Answer>;
-  /** What `get` would give without asking or waiting; undefined where it is no longer young. */
-  young(): Answer | undefined;
-  /** Like `get`, but one that was asked for in the last ten seconds: for who misses something in an older one. */
-  getNewest(): Promise<Answer>;
+interface Found<Answer> {
+  readonly answer: Answer;
+  /** Its age counts from when it was asked for: it may have been on its way while things changed. */
+  readonly atMs: number;
 }
 
-/** @param clock milliseconds on a clock that is never set back */
-export function keptAnswer<Answer>(
-  ask: () => Promise<Answer>,
-  rules: KeepingRules,
-  clock: { now(): number } = performance,
-): KeptAnswer<Answer> {
-  /** Its age counts from when it was asked for: it may have been on its way while things changed. */
-  let last: { readonly answer: Answer; readonly atMs: number } | undefined;
-  let failure: { readonly error: unknown; readonly atMs: number } | undefined;
-  let asking: { readonly answer: Promise<Answer>; readonly atMs: number } | undefined;
-  const askNow = () => {
-    const atMs = clock.now();
-    const answer = withoutDeadline(async () => ask()).then(
+/** A class, because there are very many of them: closures of each would take most of their memory. */
+export class KeptAnswer<Answer> {
+  readonly #ask: () => Promise<Answer>;
+  readonly #rules: KeepingRules;
+  readonly #clock: { now(): number };
+  #last: Found<Answer> | undefined;
+  #failure: { readonly error: unknown; readonly atMs: number } | undefined;
+  #asking: Found<Promise<Answer>> | undefined;
+  /** Of those who go on now that an answer came. */
+  #lastTurn: Promise<void> | undefined;
+
+  /** @param clock milliseconds on a clock that is never set back */
+  constructor(ask: () => Promise<Answer>, rules: KeepingRules, clock: { now(): number } = performance) {
+    this.#ask = ask;
+    this.#rules = rules;
+    this.#clock = clock;
+  }
+
+  /** What `get` would give without asking or waiting; undefined where it is no longer young. */
+  young(): Answer | undefined {
+    const last = this.#last;
+    const isYoung = last !== undefined && this.#clock.now() - last.atMs < this.#rules.renewAfterMs;
+    return isYoung ? last.answer : undefined;
+  }
+
+  /** @throws what asking throws, or threw a moment ago, where nothing may serve instead */
+  async get(): Promise<Answer> {
+    const { renewAfterMs, freshForMs, patienceMs = PATIENCE_MS } = this.#rules;
+    const old = this.#usable();
+    const ageMs = old === undefined ? Infinity : this.#clock.now() - old.atMs;
+    const isUnderWay = this.#asking !== undefined;
+    if (ageMs >= renewAfterMs && !this.#hasJustFailed()) this.#asking ??= this.#askNow();
+    // One asks whether it is back. Whoever came meanwhile would wait as long, and all of them would be answered at one moment.
+    if (old === undefined && isUnderWay && this.#hasFailedWithin(FAILED_LATELY_MS))
+      throw this.#failure?.error;
+    if (old !== undefined && (ageMs < freshForMs || this.#asking === undefined)) return old.answer;
+    if (this.#asking === undefined) throw this.#failure?.error;
+    return this.#waitFor(this.#asking, patienceMs);
+  }
+
+  /** Like `get`, but one that was asked for in the last ten seconds: for who misses something in an older one. */
+  async getNewest(): Promise<Answer> {
+    const askedAtMs = Math.max(this.#last?.atMs ?? -Infinity, this.#failure?.atMs ?? -Infinity);
+    if (this.#asking === undefined && this.#clock.now() - askedAtMs < ASK_AGAIN_AFTER_MS) return this.get();
+    this.#asking ??= this.#askNow();
+    return this.#waitFor(this.#asking, Infinity);
+  }
+
+  #askNow(): Found<Promise<Answer>> {
+    const atMs = this.#clock.now();
+    const answer = withoutDeadline(async () => this.#ask()).then(
       (found) => {
-        [last, failure, asking] = [{ answer: found, atMs }, undefined, undefined];
+        this.#last = { answer: found, atMs };
+        [this.#failure, this.#asking] = [undefined, undefined];
         return found;
       },
       (error: unknown) => {
-        if (!rules.isTrouble(error)) last = undefined;
-        [failure, asking] = [{ error, atMs: clock.now() }, undefined];
+        if (!this.#rules.isTrouble(error)) this.#last = undefined;
+        [this.#failure, this.#asking] = [{ error, atMs: this.#clock.now() }, undefined];
         throw error;
       },
     );
     // Whoever waits hears of it, if anybody does.
     answer.catch(() => undefined);
     return { answer, atMs };
-  };
-  const usable = () => (last !== undefined && clock.now() - last.atMs < rules.usableForMs ? last : undefined);
-  const hasJustFailed = () => {
-    if (failure === undefined) return false;
-    const forMs = usable() === undefined ? (rules.failedForMs ?? FAILED_FOR_MS) : ASK_AGAIN_AFTER_MS;
-    return clock.now() - failure.atMs < forMs;
-  };
-  const failedLately = () => failure !== undefined && clock.now() - failure.atMs < FAILED_LATELY_MS;
-  const turn = turns();
+  }
+
+  #usable(): Found<Answer> | undefined {
+    const last = this.#last;
+    return last !== undefined && this.#clock.now() - last.atMs < this.#rules.usableForMs ? last : undefined;
+  }
+
+  #hasJustFailed(): boolean {
+    const forMs =
+      this.#usable() === undefined ? (this.#rules.failedForMs ?? FAILED_FOR_MS) : ASK_AGAIN_AFTER_MS;
+    return this.#hasFailedWithin(forMs);
+  }
+
+  #hasFailedWithin(forMs: number): boolean {
+    return this.#failure !== undefined && this.#clock.now() - this.#failure.atMs < forMs;
+  }
+
+  /** Those who waited for one thing go on one after the other: at one moment, what they do then would hold up everybody else. */
+  async #turn(): Promise<void> {
+    const turn = (this.#lastTurn ?? Promise.resolve()).then(() => nextTurn());
+    this.#lastTurn = turn;
+    await turn;
+    // What is kept of it would hold on to the request that waited.
+    if (this.#lastTurn === turn) this.#lastTurn = undefined;
+  }
+
   /** What is being asked for, or what may serve instead where that fails or takes long. */
-  const waitFor = async ({ answer, atMs }: NonNullable<typeof asking>, patienceMs: number) => {
-    const old = usable();
-    if (old === undefined) return answer.finally(turn);
+  async #waitFor({ answer, atMs }: Found<Promise<Answer>>, patienceMs: number): Promise<Answer> {
+    const old = this.#usable();
+    if (old === undefined) return answer.finally(() => this.#turn());
     try {
-      return await before(atMs + patienceMs - clock.now(), answer, old.answer);
+      return await before(atMs + patienceMs - this.#clock.now(), answer, old.answer);
     } catch (error) {
-      const instead = usable();
+      const instead = this.#usable();
       if (instead === undefined) throw error;
       return instead.answer;
     }
-  };
-  return {
-    young: () =>
-      last !== undefined && clock.now() - last.atMs < rules.renewAfterMs ? last.answer : undefined,
-    async get() {
-      const old = usable();
-      const ageMs = old === undefined ? Infinity : clock.now() - old.atMs;
-      const isUnderWay = asking !== undefined;
-      if (ageMs >= rules.renewAfterMs && !hasJustFailed()) asking ??= askNow();
-      // One asks whether it is back. Whoever came meanwhile would wait as long, and all of them would be answered at one moment.
-      if (old === undefined && isUnderWay && failedLately()) throw failure?.error;
-      if (old !== undefined && (ageMs < rules.freshForMs || asking === undefined)) return old.answer;
-      if (asking === undefined) throw failure?.error;
-      return waitFor(asking, rules.patienceMs ?? PATIENCE_MS);
-    },
-    async getNewest() {
-      const askedAtMs = Math.max(last?.atMs ?? -Infinity, failure?.atMs ?? -Infinity);
-      if (asking === undefined && clock.now() - askedAtMs < ASK_AGAIN_AFTER_MS) return this.get();
-      asking ??= askNow();
-      return waitFor(asking, Infinity);
-    },
-  };
-}
-
-/** Those who waited for one thing go on one after the other: at one moment, what they do then would hold up everybody else. */
-function turns(): () => Promise<void> {
-  let last: Promise<void> = Promise.resolve();
-  return () => (last = last.then(() => nextTurn()));
+  }
 }
 
 /** What is being waited for, or after so long the other thing. */

@@ -4,8 +4,8 @@
  * It must not know whose provider it is.
  */
 import { GatewayError } from '../errors.ts';
-import { callQueue } from './call-queue.ts';
-import { openCircuit, type Outcome, type Trouble } from './circuit.ts';
+import { CallQueue } from './call-queue.ts';
+import { Circuit, type Outcome, type Trouble } from './circuit.ts';
 import { currentDeadline, joinedDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 
@@ -17,14 +17,6 @@ const MOST_IN_A_ROW = 5;
 const MOST_IN_A_ROW_REMEMBERED = 2;
 /** A call that was given less time than this may have been good. */
 const SHORTEST_FAIR_MS = 2_000;
-
-export interface ProviderLine {
-  /** @throws GatewayError as the calls do; `identity_provider_error` where the provider is not called */
-  readonly fetch: GuardedFetch;
-  /** Undefined while the provider answers. */
-  trouble(): Trouble | undefined;
-  counts(): LineCounts;
-}
 
 /** Calls now, and since the line was opened. */
 interface LineCounts {
@@ -45,46 +37,70 @@ export interface LineOptions {
   readonly onCall?: (outcome: 'answered' | 'failed' | 'not_sent', seconds: number) => void;
 }
 
-export function providerLine(
-  fetch: GuardedFetch,
-  { clock = performance, now, onCall = () => undefined }: LineOptions,
-): ProviderLine {
-  const asked = openCircuit({ mostInARow: MOST_IN_A_ROW, clock, now });
-  const remembered = openCircuit({ mostInARow: MOST_IN_A_ROW_REMEMBERED, clock, now });
-  const queue = callQueue({ mostAtOnce: MOST_AT_ONCE, mostWaiting: MOST_WAITING });
-  const counted = { answered: 0, failed: 0, notSent: 0 };
-  return {
-    async fetch(target, options = {}, limits = {}) {
-      const limitMs = limits.limitMs ?? OUTBOUND_DEADLINE_MS;
-      const arrivedAtMs = clock.now();
-      const circuit = limits.isRemembered === true ? remembered : asked;
-      const report = await queue
-        .enter(circuit, () => joinedDeadline(limitMs, [currentDeadline(), options.signal]))
-        .catch((error: unknown) => {
-          counted.notSent++;
-          onCall('not_sent', 0);
-          throw error;
-        });
-      const startedAtMs = clock.now();
-      let outcome: Outcome = { kind: 'nothing' };
-      try {
-        const leftMs = limitMs - (startedAtMs - arrivedAtMs);
-        const response = await fetch(target, options, { ...limits, limitMs: leftMs });
-        outcome = outcomeOf(response);
-        return response;
-      } catch (error) {
-        outcome = failureOf(error, clock.now() - startedAtMs);
+/** The same for all. */
+const QUEUE_LIMITS = { mostAtOnce: MOST_AT_ONCE, mostWaiting: MOST_WAITING };
+
+export class ProviderLine {
+  readonly #fetch: GuardedFetch;
+  readonly #clock: { now(): number };
+  readonly #onCall: LineOptions['onCall'];
+  readonly #asked: Circuit;
+  readonly #remembered: Circuit;
+  readonly #queue = new CallQueue(QUEUE_LIMITS);
+  #answered = 0;
+  #failed = 0;
+  #notSent = 0;
+
+  constructor(fetch: GuardedFetch, { clock = performance, now, onCall }: LineOptions) {
+    this.#fetch = fetch;
+    this.#clock = clock;
+    this.#onCall = onCall;
+    this.#asked = new Circuit({ mostInARow: MOST_IN_A_ROW, clock, now });
+    this.#remembered = new Circuit({ mostInARow: MOST_IN_A_ROW_REMEMBERED, clock, now });
+  }
+
+  /** @throws GatewayError as the calls do; `identity_provider_error` where the provider is not called */
+  readonly fetch: GuardedFetch = async (target, options = {}, limits = {}) => {
+    const limitMs = limits.limitMs ?? OUTBOUND_DEADLINE_MS;
+    const arrivedAtMs = this.#clock.now();
+    const circuit = limits.isRemembered === true ? this.#remembered : this.#asked;
+    const report = await this.#queue
+      .enter(circuit, () => joinedDeadline(limitMs, [currentDeadline(), options.signal]))
+      .catch((error: unknown) => {
+        this.#notSent++;
+        this.#onCall?.('not_sent', 0);
         throw error;
-      } finally {
-        const became = outcome.kind === 'answer' ? 'answered' : 'failed';
-        counted[became]++;
-        onCall(became, (clock.now() - startedAtMs) / 1000);
-        report(outcome);
-      }
-    },
-    trouble: () => asked.trouble() ?? remembered.trouble(),
-    counts: () => ({ ...counted, inFlight: queue.inFlight(), waiting: queue.waiting() }),
+      });
+    const startedAtMs = this.#clock.now();
+    let outcome: Outcome = { kind: 'nothing' };
+    try {
+      const leftMs = limitMs - (startedAtMs - arrivedAtMs);
+      const response = await this.#fetch(target, options, { ...limits, limitMs: leftMs });
+      outcome = outcomeOf(response);
+      return response;
+    } catch (error) {
+      outcome = failureOf(error, this.#clock.now() - startedAtMs);
+      throw error;
+    } finally {
+      const isAnswer = outcome.kind === 'answer';
+      if (isAnswer) this.#answered++;
+      else this.#failed++;
+      this.#onCall?.(isAnswer ? 'answered' : 'failed', (this.#clock.now() - startedAtMs) / 1000);
+      report(outcome);
+    }
   };
+
+  /** Undefined while the provider answers. */
+  trouble(): Trouble | undefined {
+    return this.#asked.trouble() ?? this.#remembered.trouble();
+  }
+
+  counts(): LineCounts {
+    return {
+      ...{ inFlight: this.#queue.inFlight(), waiting: this.#queue.waiting() },
+      ...{ answered: this.#answered, failed: this.#failed, notSent: this.#notSent },
+    };
+  }
 }
 
 function outcomeOf({ status }: Response): Outcome {

@@ -7,13 +7,16 @@ import { lookup, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../errors.ts';
-import { keptAnswer, type KeptAnswer } from './kept-answer.ts';
+import { KeptAnswer, type KeepingRules } from './kept-answer.ts';
 import { isPublicAddress } from './public-address.ts';
 
 const MOST_NAMES = 10_000;
 const HOUR_MS = 60 * 60 * 1000;
 /** A name that is used is asked for again behind the back of whoever uses it; while the system's resolver fails it keeps its addresses. */
-const AGES = { renewAfterMs: 30_000, freshForMs: HOUR_MS, usableForMs: HOUR_MS, failedForMs: 0 };
+const RULES: KeepingRules = {
+  ...{ renewAfterMs: 30_000, freshForMs: HOUR_MS, usableForMs: HOUR_MS, failedForMs: 0 },
+  isTrouble: () => true,
+};
 
 export interface Resolver {
   /**
@@ -38,7 +41,7 @@ export function openResolver(
   const nameOf = (hostname: string) => {
     const known = names.get(hostname);
     if (known !== undefined) return known;
-    const name = keptAnswer(() => resolve(hostname), { ...AGES, isTrouble: () => true }, clock);
+    const name = new KeptAnswer(() => resolve(hostname), RULES, clock);
     names.set(hostname, name);
     return name;
   };

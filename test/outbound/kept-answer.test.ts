@@ -1,6 +1,6 @@
 /** What is kept of an answer from outside, where the one who gives it has just failed. */
 import { expect, it } from '@jest/globals';
-import { keptAnswer } from '../../src/outbound/kept-answer.ts';
+import { KeptAnswer } from '../../src/outbound/kept-answer.ts';
 
 const RULES = { renewAfterMs: 1_000, freshForMs: 2_000, usableForMs: 3_000, isTrouble: () => true };
 
@@ -8,7 +8,7 @@ const RULES = { renewAfterMs: 1_000, freshForMs: 2_000, usableForMs: 3_000, isTr
 function scene() {
   const asked: { answer: (text: string) => void; fail: (error: Error) => void }[] = [];
   let nowMs = 0;
-  const kept = keptAnswer(
+  const kept = new KeptAnswer(
     () =>
       new Promise<string>((answer, fail) => {
         asked.push({ answer, fail });

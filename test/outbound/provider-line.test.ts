@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { GatewayError } from '../../src/errors.ts';
 import { currentDeadline, withinDeadline } from '../../src/outbound/deadline.ts';
 import type { CallLimits } from '../../src/outbound/guarded-fetch.ts';
-import { providerLine } from '../../src/outbound/provider-line.ts';
+import { ProviderLine } from '../../src/outbound/provider-line.ts';
 
 const AT_ONCE = 32;
 const WAITING = 1_000;
@@ -29,7 +29,7 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 function openLine() {
   const calls: Call[] = [];
   let nowMs = 1_000;
-  const line = providerLine(
+  const line = new ProviderLine(
     (_url, _options, limits = {}) =>
       new Promise((resolve, reject) => {
         const answer = (what: Response | Error) => {

@@ -11,7 +11,7 @@ import { providerFailure } from './provider-failure.ts';
 import { withRefreshAnswer } from './refresh-answer.ts';
 import type { ProviderKeys } from '../provider-keys.ts';
 import { verifySignature } from '../signed-token.ts';
-import type { ProviderMetadata } from './provider-metadata.ts';
+import type { LastingMetadata } from './provider-metadata.ts';
 import type { OidcSettings } from './settings.ts';
 
 const OFFLINE_ACCESS = 'offline_access';
@@ -31,7 +31,7 @@ interface OfflineAccess {
  */
 export function offlineAccess(
   settings: OidcSettings,
-  metadata: Pick<ProviderMetadata, 'scopes_supported'>,
+  metadata: Pick<LastingMetadata, 'scopes_supported'>,
 ): OfflineAccess {
   const { scope, followSeconds, followConsent } = settings;
   if (followSeconds === undefined) return { scope, parameters: {}, needsConsent: false };

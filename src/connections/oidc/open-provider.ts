@@ -10,14 +10,19 @@ import type { ProviderKeys } from '../provider-keys.ts';
 import { CLOCK_TOLERANCE_SECONDS } from '../jwt-rules.ts';
 import { providerClock, type ProviderClock } from './provider-clock.ts';
 import { providerFetch } from './provider-fetch.ts';
-import { endpointOrigins, fetchProviderMetadata, type ProviderMetadata } from './provider-metadata.ts';
+import {
+  endpointOrigins,
+  fetchProviderMetadata,
+  lastingMetadata,
+  type LastingMetadata,
+} from './provider-metadata.ts';
 import type { ClientAuthentication } from './token-call.ts';
 
 /** For openid-client: the secret is put into the call where it is made, as there may be two of them. */
 const SENDS_NO_SECRET: client.ClientAuth = () => undefined;
 
 export interface OpenProvider {
-  readonly metadata: ProviderMetadata;
+  readonly metadata: LastingMetadata;
   readonly keys: ProviderKeys;
   readonly clock: ProviderClock;
   readonly configuration: client.Configuration;
@@ -43,9 +48,9 @@ export async function openProvider(
     const reason = 'the provider has not answered yet since the draft was made; run connection test';
     throw new GatewayError('identity_provider_error', { reason, isVerdict: true });
   }
-  const metadata = await fetchProviderMetadata(settings.discoveryUrl, context.fetch, {
-    allowPrivateNetworks,
-  });
+  const metadata = lastingMetadata(
+    await fetchProviderMetadata(settings.discoveryUrl, context.fetch, { allowPrivateNetworks }),
+  );
   const strange = endpointOrigins(metadata).filter((origin) => !settings.endpointOrigins.includes(origin));
   if (metadata.issuer !== settings.issuer || strange.length > 0) {
     throw new GatewayError('identity_provider_error', {

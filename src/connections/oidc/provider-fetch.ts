@@ -8,7 +8,7 @@ import type { GuardedFetch } from '../../outbound/guarded-fetch.ts';
 import { member, type JsonObject } from '../../strict-json.ts';
 import { jsonAnswer } from '../../outbound/json-answer.ts';
 import type { ProviderClock } from './provider-clock.ts';
-import type { ProviderMetadata } from './provider-metadata.ts';
+import type { LastingMetadata } from './provider-metadata.ts';
 import { noteRefreshToken } from './refresh-answer.ts';
 import { callTokenEndpoint, type ClientAuthentication } from './token-call.ts';
 
@@ -27,7 +27,7 @@ interface ProviderParts {
 /** Calls of the token endpoint and of userinfo, the only ones that openid-client makes. */
 export function providerFetch(
   fetch: GuardedFetch,
-  metadata: ProviderMetadata,
+  metadata: LastingMetadata,
   { clock, authentication }: ProviderParts,
 ): GuardedFetch {
   const noting: GuardedFetch = async (target, options, limits) => {

@@ -11,7 +11,7 @@ const WELL_KNOWN = '/.well-known/openid-configuration';
 
 const endpoint = z.url({ protocol: /^https?$/ });
 
-const metadataShape = z.looseObject({
+const metadataShape = z.object({
   issuer: endpoint,
   authorization_endpoint: endpoint,
   token_endpoint: endpoint,
@@ -28,6 +28,17 @@ const metadataShape = z.looseObject({
 });
 
 export type ProviderMetadata = z.infer<typeof metadataShape>;
+
+/** What sign-ins need of it. The rest may be long, and there may be very many that are held. */
+const lastingShape = metadataShape.omit({
+  response_types_supported: true,
+  code_challenge_methods_supported: true,
+  token_endpoint_auth_methods_supported: true,
+});
+
+export type LastingMetadata = z.infer<typeof lastingShape>;
+
+export const lastingMetadata = (metadata: ProviderMetadata): LastingMetadata => lastingShape.parse(metadata);
 
 const refuse = (reason: string): never => {
   throw new GatewayError('identity_provider_error', { reason });
@@ -146,7 +157,7 @@ const ENDPOINTS = [
 ] as const;
 
 /** Origins of all endpoints that a sign-in sends something to, sorted. */
-export function endpointOrigins(metadata: ProviderMetadata): readonly string[] {
+export function endpointOrigins(metadata: LastingMetadata): readonly string[] {
   const endpoints = [
     metadata.authorization_endpoint,
     metadata.token_endpoint,
