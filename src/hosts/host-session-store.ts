@@ -61,35 +61,33 @@ export interface NewHostSession {
   readonly renewsInSeconds: number | null;
 }
 
+const OPEN_HOST_SESSION = statement(
+  'open-host-session',
+  `WITH live AS (${LIVE_SESSIONS} AND s.id = CAST(:sessionId AS uuid)),
+   opened AS (
+     INSERT INTO host_sessions (secret_digest, ticket_digest, host, organization_id, session_id, sealed_tokens, renew_at)
+     SELECT CAST(:secretDigest AS bytea), CAST(:ticketDigest AS bytea), h.name, live.organization_id, live.id,
+            CAST(:sealedTokens AS text), now() + make_interval(secs => CAST(:renewsInSeconds AS float8))
+     FROM live, hosts h WHERE h.name = :host
+     ON CONFLICT DO NOTHING
+     RETURNING session_id
+   ),
+   previous AS (
+     DELETE FROM host_sessions
+     WHERE secret_digest = CAST(:previousDigest AS bytea) AND host = :host AND EXISTS (SELECT FROM opened)
+   )
+   INSERT INTO audit_events (action, outcome, reason, organization_id, connection_id, user_id, email)
+   SELECT 'host.signed_in', 'success', CAST(:host AS text), live.organization_id, live.connection_id, live.user_id, live.email
+   FROM opened JOIN live ON live.id = opened.session_id
+   RETURNING 1`,
+);
+
 /**
  * Uses up a ticket, signs a browser in at a host and writes the audit event, or does none of it.
  * @returns false if the ticket was used before, or its session or its host is gone
  */
 export async function openHostSession(database: Database, opening: NewHostSession): Promise<boolean> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: unknown[] }>(
-        `WITH live AS (${LIVE_SESSIONS} AND s.id = CAST(:sessionId AS uuid)),
-         opened AS (
-           INSERT INTO host_sessions (secret_digest, ticket_digest, host, organization_id, session_id, sealed_tokens, renew_at)
-           SELECT CAST(:secretDigest AS bytea), CAST(:ticketDigest AS bytea), h.name, live.organization_id, live.id,
-                  CAST(:sealedTokens AS text), now() + make_interval(secs => CAST(:renewsInSeconds AS float8))
-           FROM live, hosts h WHERE h.name = :host
-           ON CONFLICT DO NOTHING
-           RETURNING session_id
-         ),
-         previous AS (
-           DELETE FROM host_sessions
-           WHERE secret_digest = CAST(:previousDigest AS bytea) AND host = :host AND EXISTS (SELECT FROM opened)
-         )
-         INSERT INTO audit_events (action, outcome, reason, organization_id, connection_id, user_id, email)
-         SELECT 'host.signed_in', 'success', CAST(:host AS text), live.organization_id, live.connection_id, live.user_id, live.email
-         FROM opened JOIN live ON live.id = opened.session_id
-         RETURNING 1`,
-        { ...opening },
-      )
-      .options({ name: 'open-host-session' }),
-  );
+  const rows = await database.query(OPEN_HOST_SESSION, { ...opening });
   return rows.length > 0;
 }
 
@@ -111,6 +109,14 @@ export async function endHostSession(
   );
 }
 
+const REPLACE_HOST_TOKENS = statement(
+  'replace-host-tokens',
+  `UPDATE host_sessions
+   SET sealed_tokens = CAST(:sealed AS text), renew_at = now() + make_interval(secs => CAST(:renewsInSeconds AS float8))
+   WHERE secret_digest = :digest AND host = :host AND sealed_tokens IS NOT DISTINCT FROM CAST(:previous AS text)
+   RETURNING 1`,
+);
+
 /**
  * Puts new tokens in the place of those that they were made from.
  * @returns false if another process has done that meanwhile
@@ -124,21 +130,7 @@ export async function replaceHostTokens(
     readonly renewsInSeconds: number;
   },
 ): Promise<boolean> {
-  const { rowCount } = await database.run((db) =>
-    db
-      .raw<{ rowCount: number }>(
-        `UPDATE host_sessions
-         SET sealed_tokens = CAST(:sealed AS text), renew_at = now() + make_interval(secs => CAST(:renewsInSeconds AS float8))
-         WHERE secret_digest = :digest AND host = :host AND sealed_tokens IS NOT DISTINCT FROM CAST(:previous AS text)`,
-        {
-          host,
-          digest,
-          previous: tokens.previous ?? null,
-          sealed: tokens.sealed,
-          renewsInSeconds: tokens.renewsInSeconds,
-        },
-      )
-      .options({ name: 'replace-host-tokens' }),
-  );
-  return rowCount === 1;
+  const previous = tokens.previous ?? null;
+  const rows = await database.query(REPLACE_HOST_TOKENS, { ...tokens, host, digest, previous });
+  return rows.length > 0;
 }

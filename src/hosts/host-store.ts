@@ -1,6 +1,7 @@
 /** Hosts in PostgreSQL. Every change is written together with its audit event. */
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import { Refusal } from '../errors.ts';
 import type { Host } from './host.ts';
 
@@ -24,11 +25,11 @@ const hostFromRow = (row: HostRow): Host => ({
   createdAt: row.created_at,
 });
 
+const FIND_HOST = statement('find-host', `${SELECT} WHERE h.name = :name`);
+
 export async function findHost(database: Database, name: string): Promise<Host | undefined> {
-  const { rows } = await database.run((db) =>
-    db.raw<{ rows: HostRow[] }>(`${SELECT} WHERE h.name = :name`, { name }).options({ name: 'find-host' }),
-  );
-  return rows[0] === undefined ? undefined : hostFromRow(rows[0]);
+  const [row] = await database.query<HostRow>(FIND_HOST, { name });
+  return row && hostFromRow(row);
 }
 
 /** @throws Refusal if there is none */

@@ -3,6 +3,7 @@
  * new one. The table forgets everything in a crash of the database, which limits may.
  */
 import type { Database } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 
 /** What a node counted and has not told the others yet. */
 export interface NewCount {
@@ -23,29 +24,23 @@ export interface SharedCount {
 const COLUMNS =
   'key, points, CAST(extract(epoch FROM expires_at - clock_timestamp()) AS float8) AS "secondsLeft"';
 
+const ADD_COUNTS = statement(
+  'add-limit-counts',
+  `INSERT INTO limit_counts AS known (key, points, most, expires_at)
+   SELECT key, points, most, now() + make_interval(secs => "windowSeconds")
+   FROM jsonb_to_recordset(CAST(:counts AS jsonb)) AS c (key text, points integer, most integer, "windowSeconds" float8)
+   ORDER BY key
+   ON CONFLICT (key) DO UPDATE SET
+     points = CASE WHEN known.expires_at <= now() THEN excluded.points
+                   ELSE least(CAST(known.points AS bigint) + excluded.points, 2000000000) END,
+     most = excluded.most,
+     expires_at = CASE WHEN known.expires_at <= now() THEN excluded.expires_at ELSE known.expires_at END
+   RETURNING ${COLUMNS}`,
+);
+
 /** Adds all of them in one statement, in the order of their keys, so that nodes do not wait for each other in a circle. */
-export async function addCounts(
-  database: Database,
-  counts: readonly NewCount[],
-): Promise<readonly SharedCount[]> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: SharedCount[] }>(
-        `INSERT INTO limit_counts AS known (key, points, most, expires_at)
-         SELECT key, points, most, now() + make_interval(secs => "windowSeconds")
-         FROM jsonb_to_recordset(CAST(:counts AS jsonb)) AS c (key text, points integer, most integer, "windowSeconds" float8)
-         ORDER BY key
-         ON CONFLICT (key) DO UPDATE SET
-           points = CASE WHEN known.expires_at <= now() THEN excluded.points
-                         ELSE least(CAST(known.points AS bigint) + excluded.points, 2000000000) END,
-           most = excluded.most,
-           expires_at = CASE WHEN known.expires_at <= now() THEN excluded.expires_at ELSE known.expires_at END
-         RETURNING ${COLUMNS}`,
-        { counts: JSON.stringify(counts) },
-      )
-      .options({ name: 'add-limit-counts' }),
-  );
-  return rows;
+export function addCounts(database: Database, counts: readonly NewCount[]): Promise<readonly SharedCount[]> {
+  return database.query<SharedCount>(ADD_COUNTS, { counts: JSON.stringify(counts) });
 }
 
 /** The counts of some keys, where there are any. */

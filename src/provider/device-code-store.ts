@@ -4,6 +4,7 @@
  * the grant and the token that the program redeems; from then on grant-store.ts rules it.
  */
 import type { Database } from '../database/database.ts';
+import { statement } from '../database/statement.ts';
 import { digestOf } from './grant-store.ts';
 import { userCodeDigest, type UserCode } from './user-code.ts';
 
@@ -71,6 +72,28 @@ export async function insertDeviceCode(database: Database, code: NewDeviceCode):
 /** What a poll finds. `early`: undecided, and asked again too soon. */
 export type DevicePoll = 'pending' | 'early' | 'approved' | 'denied' | 'expired' | 'used';
 
+const POLL = statement(
+  'poll-device-code',
+  `WITH code AS (
+     SELECT d.digest, CASE WHEN t.consumed_at IS NOT NULL THEN 'used'
+                           WHEN d.decision = 'denied' THEN 'denied'
+                           WHEN d.expires_at <= now() THEN 'expired'
+                           WHEN d.decision = 'approved' THEN 'approved'
+                           WHEN d.next_poll_at > now() + interval '0.5 seconds' THEN 'early'
+                           ELSE 'pending' END AS state
+     FROM device_codes d LEFT JOIN grant_tokens t ON t.digest = d.digest
+     WHERE d.digest = :digest AND d.client_id = :clientId
+       AND d.code_challenge IS NOT DISTINCT FROM CAST(:codeChallenge AS text)
+     FOR UPDATE OF d
+   ), noted AS (
+     UPDATE device_codes d
+     SET poll_interval = d.poll_interval + wait.added, next_poll_at = now() + d.poll_interval + wait.added
+     FROM code, LATERAL (SELECT CASE code.state WHEN 'early' THEN interval '5 seconds' ELSE interval '0' END AS added) wait
+     WHERE d.digest = code.digest AND code.state IN ('pending', 'early')
+   )
+   SELECT state FROM code`,
+);
+
 /**
  * Looks at a code for the program that polls, and notes the poll while nobody has decided. One that came too soon makes the
  * interval longer (RFC 8628 section 3.5); programs that are exact to the second are not meant, so half of one is let pass.
@@ -84,32 +107,12 @@ export async function pollDeviceCode(
     codeChallenge,
   }: { readonly value: string; readonly clientId: string; readonly codeChallenge: string | undefined },
 ): Promise<DevicePoll | undefined> {
-  const { rows } = await database.run((db) =>
-    db
-      .raw<{ rows: { state: DevicePoll }[] }>(
-        `WITH code AS (
-           SELECT d.digest, CASE WHEN t.consumed_at IS NOT NULL THEN 'used'
-                                 WHEN d.decision = 'denied' THEN 'denied'
-                                 WHEN d.expires_at <= now() THEN 'expired'
-                                 WHEN d.decision = 'approved' THEN 'approved'
-                                 WHEN d.next_poll_at > now() + interval '0.5 seconds' THEN 'early'
-                                 ELSE 'pending' END AS state
-           FROM device_codes d LEFT JOIN grant_tokens t ON t.digest = d.digest
-           WHERE d.digest = :digest AND d.client_id = :clientId
-             AND d.code_challenge IS NOT DISTINCT FROM CAST(:codeChallenge AS text)
-           FOR UPDATE OF d
-         ), noted AS (
-           UPDATE device_codes d
-           SET poll_interval = d.poll_interval + wait.added, next_poll_at = now() + d.poll_interval + wait.added
-           FROM code, LATERAL (SELECT CASE code.state WHEN 'early' THEN interval '5 seconds' ELSE interval '0' END AS added) wait
-           WHERE d.digest = code.digest AND code.state IN ('pending', 'early')
-         )
-         SELECT state FROM code`,
-        { digest: digestOf('DeviceCode', value), clientId, codeChallenge: codeChallenge ?? null },
-      )
-      .options({ name: 'poll-device-code' }),
-  );
-  return rows[0]?.state;
+  const [row] = await database.query<{ state: DevicePoll }>(POLL, {
+    digest: digestOf('DeviceCode', value),
+    clientId,
+    codeChallenge: codeChallenge ?? null,
+  });
+  return row?.state;
 }
 
 /** A device code as a browser finds it by its user code. */
