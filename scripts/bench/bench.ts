@@ -3,6 +3,7 @@
  * the work; with `--strict` also that every target is met; 1: not so; 2: wrong usage.
  */
 import { openPostgres, type Postgres } from '../faults/postgres.ts';
+import { measureCapacity } from './capacity.ts';
 import type { Contender, WorkloadId } from './contender.ts';
 import { betterAuth } from './contenders/better-auth.ts';
 import { floors } from './contenders/floors.ts';
@@ -16,7 +17,14 @@ import { installPeers } from './peer-program.ts';
 import { profile } from './profile.ts';
 import { BenchProvider } from './provider.ts';
 import { measureInTurn, type Measured, type Started } from './rounds.ts';
-import { tableOf, tableOfHang, tableOfScale, tableOfStarts, tableOfTargets } from './report.ts';
+import {
+  tableOf,
+  tableOfCapacity,
+  tableOfHang,
+  tableOfScale,
+  tableOfStarts,
+  tableOfTargets,
+} from './report.ts';
 import { measureScale, type ScaleResult } from './scale.ts';
 import { measureStarts } from './starts.ts';
 import { targetsOf } from './targets.ts';
@@ -65,6 +73,9 @@ async function run(options: Options): Promise<boolean> {
     if (hang !== undefined) process.stdout.write(tableOfHang(hang));
     const scale = isAsked('scale', options) ? await scaleOf(world, postgres, options) : [];
     if (scale.length > 0) process.stdout.write(tableOfScale(scale));
+    if (isAsked('capacity', options)) {
+      process.stdout.write(tableOfCapacity(await capacityOf(world, postgres, options)));
+    }
     const starts = isAsked('start', options) ? await startsOf(started, options) : [];
     if (starts.length > 0) process.stdout.write(tableOfStarts(starts));
     const targets = targetsOf({ workloads, hang, starts, scale });
@@ -128,7 +139,7 @@ async function scaleOf(world: World, postgres: Postgres, options: Options) {
   const results: ScaleResult[] = [];
   for (const count of options.isQuick ? [100, 1_000] : [100, 10_000, 1_000_000]) {
     say(`scale: ${count.toLocaleString('en')} organizations, users and sessions are written`);
-    const running = await gatehouseAtScale(world, count);
+    const running = await gatehouseAtScale({ ...world, organizations: 1 }, count);
     try {
       results.push(await measureScale(running, count, loadOf(postgres, options)));
     } finally {
@@ -137,6 +148,13 @@ async function scaleOf(world: World, postgres: Postgres, options: Options) {
   }
   return results;
 }
+
+const capacityOf = (world: World, postgres: Postgres, options: Options) =>
+  measureCapacity(world, {
+    ...loadOf(postgres, options),
+    sessions: options.isQuick ? 2_000 : 50_000,
+    organizations: options.isQuick ? options.organizations : 3 * options.organizations,
+  });
 
 async function startsOf(started: readonly Started[], { rounds }: Options) {
   say('start: each is ended and started again');

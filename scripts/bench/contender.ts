@@ -19,11 +19,17 @@ export interface Work {
   operate(line: Line): Promise<void>;
 }
 
-export interface Running {
-  /** Where it listens, such as `http://127.0.0.1:3000`. */
+/** One program that listens. */
+export interface Place {
+  /** Where, such as `http://127.0.0.1:3000`. */
   readonly origin: string;
   /** Its first process; what that started is counted with it. */
   readonly pid: number;
+}
+
+export interface Running extends Place {
+  /** Further nodes of the same site, each of which gets its share of what is asked. */
+  readonly others?: readonly Place[];
   /** From the start of the process to its first answer, in milliseconds. */
   readonly startMs: number;
   readonly works: Readonly<Partial<Record<WorkloadId, Work>>>;

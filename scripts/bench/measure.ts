@@ -4,12 +4,16 @@ import type { Running, Work } from './contender.ts';
 import { Line } from './line.ts';
 import { cpuMicrosOf, memoryMibOf } from './process-usage.ts';
 
-export interface Sample {
-  readonly perSecond: number;
-  /** Processor time of the contender's processes for one operation. */
+/** Processor time of one operation. */
+export interface Cost {
+  /** Of the contender's processes. */
   readonly cpuMicros: number;
-  /** The same of PostgreSQL; undefined where its process is not ours to see. */
+  /** Of PostgreSQL; undefined where its process is not ours to see. */
   readonly databaseMicros: number | undefined;
+}
+
+export interface Sample extends Cost {
+  readonly perSecond: number;
   readonly medianMs: number;
   readonly p99Ms: number;
   readonly memoryMib: number;
@@ -27,23 +31,27 @@ export interface LoadOptions {
 }
 
 export async function measure(running: Running, work: Work, options: LoadOptions): Promise<Sample> {
-  const lines = Array.from({ length: options.connections }, () => new Line(running.origin));
+  const places = [running, ...(running.others ?? [])];
+  const origins = places.map(({ origin }) => origin);
+  const pids = places.map(({ pid }) => pid);
+  const lines = Array.from(
+    { length: options.connections },
+    (_, number) => new Line(origins[number % origins.length] ?? running.origin),
+  );
   try {
     await pressOn(lines, work, options.warmUpSeconds);
-    const before = usage(running.pid, options.databasePid);
+    const before = usage(pids, options.databasePid);
     const startedAt = performance.now();
     const { durationsMs, failures, firstFailure } = await pressOn(lines, work, options.seconds);
     const seconds = (performance.now() - startedAt) / 1_000;
-    const after = usage(running.pid, options.databasePid);
+    const after = usage(pids, options.databasePid);
     const count = durationsMs.length;
     return {
       perSecond: count / seconds,
-      cpuMicros: (after.own - before.own) / count,
-      databaseMicros:
-        options.databasePid === undefined ? undefined : (after.database - before.database) / count,
+      ...costOf(before, after, count),
       medianMs: quantile(durationsMs, 0.5),
       p99Ms: quantile(durationsMs, 0.99),
-      memoryMib: memoryMibOf(running.pid),
+      memoryMib: sum(pids.map(memoryMibOf)),
       failures,
       firstFailure,
     };
@@ -52,10 +60,24 @@ export async function measure(running: Running, work: Work, options: LoadOptions
   }
 }
 
-const usage = (pid: number, databasePid: number | undefined) => ({
-  own: cpuMicrosOf(pid),
-  database: databasePid === undefined ? 0 : cpuMicrosOf(databasePid),
+interface Usage {
+  readonly own: number;
+  /** Undefined: PostgreSQL's process is not ours to see. */
+  readonly database: number | undefined;
+}
+
+export const usage = (pids: readonly number[], databasePid: number | undefined): Usage => ({
+  own: sum(pids.map(cpuMicrosOf)),
+  database: databasePid === undefined ? undefined : cpuMicrosOf(databasePid),
 });
+
+export const costOf = (before: Usage, after: Usage, count: number): Cost => ({
+  cpuMicros: (after.own - before.own) / count,
+  databaseMicros:
+    after.database === undefined ? undefined : (after.database - (before.database ?? 0)) / count,
+});
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0);
 
 async function pressOn(lines: readonly Line[], work: Work, seconds: number) {
   const durationsMs: number[] = [];

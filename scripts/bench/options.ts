@@ -6,7 +6,7 @@ export const HELP = `Usage: npm run bench -- [options]
 Measures Gatehouse beside floors (the least that such work can cost) and peers, in turn, in the same run.
 
   --quick             everything once, for a moment: whether it runs and does the work
-  --only <workload>   route, callback, sign-in, check, refresh, userinfo, hang, scale or start;
+  --only <workload>   route, callback, sign-in, check, refresh, userinfo, hang, scale, capacity or start;
                       may be given several times
   --contender <name>  only these; may be given several times
   --no-peers          Gatehouse and the floors alone

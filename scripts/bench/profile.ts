@@ -30,7 +30,7 @@ export async function profile(
   const folder = join(options.folder, workload);
   await mkdir(folder, { recursive: true });
   const flags = ['--import', join(import.meta.dirname, 'profiler.js')];
-  const running = await gatehouse({ PROFILE_FOLDER: folder }, flags).start(world);
+  const running = await gatehouse({ settings: { PROFILE_FOLDER: folder }, flags }).start(world);
   if (typeof running === 'string') return running;
   try {
     const work = running.works[workload];

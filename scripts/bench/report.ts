@@ -1,4 +1,6 @@
 /** What was measured, in columns. */
+import { availableParallelism } from 'node:os';
+import type { Capacity } from './capacity.ts';
 import type { WorkloadId } from './contender.ts';
 import type { HangResult } from './hang.ts';
 import { median, ratio, type Measured } from './rounds.ts';
@@ -66,6 +68,38 @@ export function tableOfScale(results: readonly ScaleResult[]): string {
   ]);
   const headings = ['organizations, users, sessions', 'routes/s', 'each another', 'checks/s', 'each another'];
   return `\nW6 scale\n${columns([[...headings, 'idle MiB', 'then MiB', 'looked up'], ...rows])}\n`;
+}
+
+/** One line for each operation, and one for each thing that is held. */
+export function tableOfCapacity({ signIn, check, startMib, held }: Capacity): string {
+  const cost = (cpu: number, database: number) => [
+    ...[grouped(cpu), grouped(database)],
+    ...[grouped(1_000_000 / cpu), (database / cpu).toFixed(2)],
+  ];
+  const work = (name: string) => (one: Measured) => [
+    `${name}, ${one.name}`,
+    grouped(of(one, 'perSecond')),
+    ...cost(of(one, 'cpuMicros'), of(one, 'databaseMicros')),
+  ];
+  const first = held.map(({ what, cpuMicros, databaseMicros = Number.NaN }) => [
+    `first time, ${what}`,
+    ...['', ...cost(cpuMicros, databaseMicros)],
+  ]);
+  const operations = [...signIn.map(work('sign-in')), ...check.map(work('check')), ...first];
+  const memory = held.map(({ what, count, collectedKib, kib }) => [
+    `${what} (${grouped(count)} of them)`,
+    ...[collectedKib.toFixed(1), kib.toFixed(1)],
+  ]);
+  const headings = ['op/s', 'CPU us/op', 'DB us/op', 'op/s of one core', 'DB cores beside it'];
+  return [
+    `\nCapacity`,
+    columns([['', ...headings], ...operations]),
+    `The load, Gatehouse and PostgreSQL share ${availableParallelism()} cores here, which bounds what several processes do a second.`,
+    'Processor time for one operation is what carries over to other machines.\n',
+    `A process has ${grouped(startMib)} MiB at its start. What it holds takes, in each process that holds it:`,
+    columns([['', 'KiB', 'with garbage'], ...memory]),
+    `So a million sessions take ${grouped(((held[0]?.collectedKib ?? Number.NaN) * 1_000_000) / 1024)} MiB.\n`,
+  ].join('\n');
 }
 
 export function tableOfTargets(targets: readonly Target[]): string {

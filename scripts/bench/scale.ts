@@ -12,7 +12,7 @@ import { scaleDomain, scaleSecret } from './scale-data.ts';
 
 /** Organizations, and sessions, that people come from. */
 const MOST_AWAKE = 10_000;
-const WARM_AT_ONCE = 8;
+const ASKED_AT_ONCE = 8;
 
 export interface ScaleResult {
   readonly count: number;
@@ -51,15 +51,10 @@ export async function measureScale(
     }
     return median(samples);
   };
-  const warm = inTurn(1);
-  const warmer = () =>
-    once(running.origin, async (line) => {
-      for (let number = warm(); number <= awake; number = warm()) {
-        await askRoute(line, number);
-        await askCheck(line, number);
-      }
-    });
-  await Promise.all(Array.from({ length: WARM_AT_ONCE }, warmer));
+  await askEach(running.origin, { from: 1, to: awake }, async (line, number) => {
+    await askRoute(line, number);
+    await askCheck(line, number);
+  });
   const routes = await rate('route', workOf(askRoute, some), options.rounds);
   const checks = await rate('check', workOf(askCheck, some), options.rounds);
   const others = { route: inTurn(awake + 1), check: inTurn(awake + 1) };
@@ -76,14 +71,30 @@ export async function measureScale(
   };
 }
 
-type Ask = (line: Line, number: number) => Promise<void>;
+export type Ask = (line: Line, number: number) => Promise<void>;
 
-const askRoute: Ask = async (line, number) => {
-  const { status } = await line.ask(jsonAsking('/login', { email: `p0@${scaleDomain(number)}` }));
+/** Asks for each number once, in that order, several at once. */
+export async function askEach(
+  origin: string,
+  { from, to }: { readonly from: number; readonly to: number },
+  ask: Ask,
+): Promise<void> {
+  const next = inTurn(from);
+  const asker = () =>
+    once(origin, async (line) => {
+      for (let number = next(); number <= to; number = next()) await ask(line, number);
+    });
+  await Promise.all(Array.from({ length: ASKED_AT_ONCE }, asker));
+}
+
+export async function askStart(line: Line, domain: string): Promise<void> {
+  const { status } = await line.ask(jsonAsking('/login', { email: `p0@${domain}` }));
   if (status !== 200) throw new Error(`POST /login answered ${status}`);
-};
+}
 
-const askCheck: Ask = async (line, number) => {
+export const askRoute: Ask = (line, number) => askStart(line, scaleDomain(number));
+
+export const askCheck: Ask = async (line, number) => {
   const cookie = `gatehouse-session=${scaleSecret(number)}`;
   const { status } = await line.ask({ path: '/auth/verify', headers: { cookie } });
   if (status !== 200) throw new Error(`GET /auth/verify answered ${status}`);

@@ -3,11 +3,12 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { join } from 'node:path';
 import { freePort } from '../../free-port.ts';
 import { startCommand } from '../../faults/node-process.ts';
+import { until } from '../../faults/until.ts';
 import { readConfig } from '../../../src/config.ts';
-import type { Contender, Running, Work } from '../contender.ts';
+import type { Contender, Place, Running, Work } from '../contender.ts';
 import { fillGatehouse } from '../gatehouse-data.ts';
 import { cookiesOf, jsonAsking, once, type Answer, type Line } from '../line.ts';
-import { startProgram } from '../program.ts';
+import { startProgram, type Program } from '../program.ts';
 import { fillScale } from '../scale-data.ts';
 import { TokenIssuer } from '../../token-issuer.ts';
 import { APPLICATION, applicationWorks } from './gatehouse-application.ts';
@@ -16,34 +17,50 @@ import { somebodyOf, tokenPerson, type World } from '../world.ts';
 const MAIN = join(import.meta.dirname, '../../../src/main.js');
 const SESSIONS = 64;
 
-/** @param settings environment beside what every node has */
-export const gatehouse = (
-  settings: Readonly<Record<string, string>> = {},
-  flags: readonly string[] = [],
-): Contender => ({
-  name: 'Gatehouse',
+export interface GatehouseOptions {
+  readonly name?: string;
+  /** Its database's name. */
+  readonly database?: string;
+  /** Environment beside what every node has. */
+  readonly settings?: Site['env'];
+  /** Of Node.js. */
+  readonly flags?: readonly string[];
+  /** How many there are on its database. */
+  readonly nodes?: number;
+}
+
+export const gatehouse = ({
+  name = 'Gatehouse',
+  database = 'gatehouse',
+  settings = {},
+  flags = [],
+  nodes = 1,
+}: GatehouseOptions = {}): Contender => ({
+  name,
   kind: 'gatehouse',
   async start(world): Promise<Running> {
-    const site = await openSite(world, settings);
+    const site = await openSite(world, settings, database);
     const issuer = new TokenIssuer();
     await fillGatehouse(readConfig(site.env), world, issuer.publicKeyPem);
     const clientSecret = await addApplication(site);
     const { origin } = site;
-    const startAgain = () =>
-      startProgram({
-        command: [process.execPath, ...flags, MAIN, 'serve'],
-        env: site.env,
-        firstUrl: `${origin}/health/ready`,
-      });
+    const startAgain = () => startNode(site, flags);
+    const first = await startAgain();
+    const others = await Promise.all(Array.from({ length: nodes - 1 }, () => startAnother(site, flags)));
+    const origins = [origin, ...others.map((other) => other.origin)];
     return {
       origin,
       startAgain,
-      ...(await startAgain()),
+      ...first,
+      others,
+      async close() {
+        await Promise.all([first, ...others].map((node) => node.close()));
+      },
       works: {
         route: routeWork(origin, world),
         callback: callbackWork(origin, issuer),
-        'sign-in': signInWork(origin, world),
-        check: checkWork(origin, world),
+        'sign-in': signInWork(origins, world),
+        check: checkWork(origins, world),
         ...applicationWorks({
           ...{ origin, clientSecret },
           signIn: async (line) => requireWelcome((await signIn(line, world)).answer),
@@ -53,19 +70,36 @@ export const gatehouse = (
   },
 });
 
-/** A gateway with so many organizations, users and sessions; it does no other workload. */
-export async function gatehouseAtScale(world: World, count: number): Promise<Running> {
+/**
+ * A gateway with so many organizations, users and sessions, beside those of the world; it does no other workload.
+ * @param flags of Node.js
+ */
+export async function gatehouseAtScale(
+  world: World,
+  count: number,
+  flags: readonly string[] = [],
+): Promise<Running & Required<Pick<Running, 'startAgain'>>> {
   // All that are asked for stay in memory, so that it can be said how much that takes.
   const settings = { CACHED_ORGANIZATIONS: '200000', CACHED_SESSIONS: '1000000' };
-  const { origin, env } = await openSite(world, settings, `scale_${count}`);
-  await fillGatehouse(readConfig(env), { ...world, organizations: 1 }, new TokenIssuer().publicKeyPem);
-  await fillScale(env['DATABASE_URL'] ?? '', count);
-  const program = await startProgram({
-    command: [process.execPath, MAIN, 'serve'],
+  const site = await openSite(world, settings, `scale_${count}`);
+  await fillGatehouse(readConfig(site.env), world, new TokenIssuer().publicKeyPem);
+  await fillScale(site.env['DATABASE_URL'] ?? '', count);
+  const startAgain = () => startNode(site, flags);
+  return { origin: site.origin, startAgain, ...(await startAgain()), works: {} };
+}
+
+const startNode = ({ origin, env }: Site, flags: readonly string[]) =>
+  startProgram({
+    command: [process.execPath, ...flags, MAIN, 'serve'],
     env,
     firstUrl: `${origin}/health/ready`,
   });
-  return { origin, ...program, works: {} };
+
+/** One more of the same site, at a port of its own. */
+async function startAnother({ env }: Site, flags: readonly string[]): Promise<Place & Program> {
+  const port = await freePort();
+  const origin = `http://127.0.0.1:${port}`;
+  return { origin, ...(await startNode({ origin, env: { ...env, PORT: String(port) } }, flags)) };
 }
 
 interface Site {
@@ -74,11 +108,7 @@ interface Site {
 }
 
 /** A place with a database that has the schema. */
-async function openSite(
-  world: World,
-  settings: Readonly<Record<string, string>>,
-  database = 'gatehouse',
-): Promise<Site> {
+async function openSite(world: World, settings: Site['env'], database: string): Promise<Site> {
   const port = await freePort();
   const origin = `http://127.0.0.1:${port}`;
   const env = {
@@ -205,14 +235,18 @@ async function signIn(
   return { arrival, answer: await arrive(line, arrival) };
 }
 
-function signInWork(origin: string, world: World): Work {
+/** A line to the first node and one to the last; where one has several workers, to two of them. */
+const twice = (origins: readonly string[], ask: (line: Line, other: Line) => Promise<void>): Promise<void> =>
+  once(origins[0] ?? '', (line) => once(origins.at(-1) ?? '', (other) => ask(line, other)));
+
+function signInWork(origins: readonly string[], world: World): Work {
   return {
     async prove() {
-      await once(origin, async (line) => {
+      await twice(origins, async (line, elsewhere) => {
         const { email } = somebodyOf(world.signInOrganizations);
         const { arrival, answer } = await signIn(line, world, email);
-        await requireSession(line, requireWelcome(answer), email);
-        const again = await arrive(line, arrival);
+        await requireSession(elsewhere, requireWelcome(answer), email);
+        const again = await arrive(elsewhere, arrival);
         if (again.status !== 400) throw new Error(`a callback that was used was answered ${again.status}`);
         const other = await signIn(line, world, email);
         const crossed = await arrive(line, { path: other.arrival.path, cookie: '' });
@@ -234,28 +268,35 @@ async function requireSession(line: Line, cookie: string, email: string): Promis
     throw new Error(`GET /session answered ${status}: ${body}`);
 }
 
-function checkWork(origin: string, world: World): Work {
+function checkWork(origins: readonly string[], world: World): Work {
   const cookies: string[] = [];
   const check = (line: Line, cookie: string) => line.ask({ path: '/auth/verify', headers: { cookie } });
   return {
     async prove() {
-      await once(origin, async (line) => {
-        while (cookies.length < SESSIONS) cookies.push(requireWelcome((await signIn(line, world)).answer));
+      await twice(origins, async (line, elsewhere) => {
+        while (cookies.length < SESSIONS) {
+          const some = cookies.length % 2 === 0 ? line : elsewhere;
+          cookies.push(requireWelcome((await signIn(some, world)).answer));
+        }
         const { email } = somebodyOf(world.signInOrganizations);
         const cookie = requireWelcome((await signIn(line, world, email)).answer);
-        const good = await check(line, cookie);
-        if (good.headers['x-auth-request-email'] !== email) throw new Error('verified as somebody else');
-        await check(line, cookie);
+        for (const one of [line, elsewhere, elsewhere]) {
+          const { headers } = await check(one, cookie);
+          if (headers['x-auth-request-email'] !== email) throw new Error('verified as somebody else');
+        }
         const tampered = await check(
-          line,
+          elsewhere,
           cookie.replace(/.$/, (last) => (last === 'A' ? 'B' : 'A')),
         );
         if (tampered.status !== 401) throw new Error(`a tampered cookie was answered ${tampered.status}`);
+        const origin = origins[0] ?? '';
         await line.ask({ method: 'POST', path: '/logout', headers: { cookie, origin } });
         const revoked = await check(line, cookie);
         if (revoked.status !== 401) throw new Error(`after sign-out it was answered ${revoked.status}`);
+        const isRefused = async () => (await check(elsewhere, cookie)).status === 401;
+        await until('signed out elsewhere, too', 1_000, isRefused);
       });
-      return 'a session authenticates as the right person; tampered or signed out it does not';
+      return 'a session authenticates as the right person, elsewhere as well; tampered or signed out it does not';
     },
     async operate(line) {
       const { status, headers } = await check(line, cookies[randomInt(cookies.length)] ?? '');
