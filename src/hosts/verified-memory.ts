@@ -91,7 +91,7 @@ export function verifiedMemory(feed: ChangeFeed, most: number): VerifiedMemory {
     hold(key, verified, { turn: readAt, atMs }) {
       misses++;
       const { session, headers, ttlSeconds } = verified;
-      // Member by member: what is made by a spread has a layout of its own in memory, which makes it slower to read as well.
+      // Member by member: what is made by a spread has a layout of its own in memory, which is larger than it is.
       held.set(key, { session, headers, ttlSeconds, turn: readAt, goodUntilMs: atMs + ttlSeconds * 1000 });
     },
     drop(key) {
