@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { build } from 'esbuild';
+import { build, stop } from 'esbuild';
 
 const root = resolve(import.meta.dirname, '..');
 const place = (name) => join(root, 'dist', 'src', name);
@@ -38,6 +38,8 @@ export async function bundle() {
     sourcesContent: false,
     logLevel: 'warning',
   });
+  // Its process would live as long as this one, which may go on to be the server.
+  await stop();
   for (const { path, text } of outputFiles) {
     const digest = createHash('sha256').update(text).digest('hex');
     writeFileSync(path, path.endsWith('.map') ? text : `${text}// ${digest}`);
