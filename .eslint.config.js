@@ -45,6 +45,7 @@ export default tseslint.config(
         module: 'writable',
         console: 'readonly',
         URL: 'readonly',
+        fetch: 'readonly',
       },
     },
   },

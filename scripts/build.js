@@ -6,7 +6,6 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import lockfile from 'proper-lockfile';
 
 const root = resolve(import.meta.dirname, '..');
 const stamp = join(root, 'dist', '.built');
@@ -49,6 +48,7 @@ export async function ensureBuilt({ quiet = false } = {}) {
   const compiler = compilerPath();
   if (compiler === undefined) return;
   mkdirSync(join(root, 'dist'), { recursive: true });
+  const { default: lockfile } = await import('proper-lockfile');
   const release = await lockfile.lock(join(root, 'dist'), {
     stale: 60_000,
     retries: { retries: 600, minTimeout: 100, maxTimeout: 200 },
@@ -62,6 +62,8 @@ export async function ensureBuilt({ quiet = false } = {}) {
       stdio: ['ignore', 2, 2],
     });
     if (result.status !== 0) process.exit(1);
+    const { bundle } = await import('./bundle.js');
+    await bundle();
     writeFileSync(stamp, String(newest));
   } finally {
     await release();

@@ -5,7 +5,7 @@
  */
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseDuration } from './duration.ts';
 import type { Regions } from './organizations/home-region.ts';
 import { isSlug } from './organizations/organization.ts';

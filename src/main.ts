@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The program: arguments in, an exit status out. The one place that ends the process. */
-import { runProgram } from './cli/program.ts';
+import { loadProgram } from './compiled-program.ts';
 
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -9,7 +9,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 
-const status = await runProgram(process.argv.slice(2));
+const status = await loadProgram().runProgram(process.argv.slice(2));
 // A slow reader gets the whole output before the process goes.
 await Promise.all(
   [process.stdout, process.stderr]

@@ -2,7 +2,9 @@
  * `--profile`: where the time of each workload goes, in Gatehouse and in PostgreSQL. The profiles themselves are left in the folder for
  * whoever wants to look closer (Chrome's developer tools read both).
  */
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile } from 'node:fs/promises';
+import { SourceMap, type SourceMapPayload } from 'node:module';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Postgres } from '../faults/postgres.ts';
@@ -64,11 +66,18 @@ interface CpuProfile {
   readonly nodes: readonly {
     readonly id: number;
     readonly children?: readonly number[];
-    readonly callFrame: { readonly functionName: string; readonly url: string };
+    readonly callFrame: Frame;
   }[];
   readonly samples: readonly number[];
   /** Microseconds. */
   readonly timeDeltas: readonly number[];
+}
+
+interface Frame {
+  readonly functionName: string;
+  readonly url: string;
+  readonly lineNumber: number;
+  readonly columnNumber: number;
 }
 
 /** Shares of the time that it was busy, by package or file of ours, each with what it calls in Node.js itself. */
@@ -76,6 +85,7 @@ function sharesOf({ nodes, samples, timeDeltas }: CpuProfile): readonly string[]
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const parents = new Map(nodes.flatMap(({ id, children = [] }) => children.map((child) => [child, id])));
   const shares = new Map<string, number>();
+  const ownerOf = openOwners();
   let busy = 0;
   samples.forEach((id, index) => {
     const micros = timeDeltas[index] ?? 0;
@@ -83,7 +93,7 @@ function sharesOf({ nodes, samples, timeDeltas }: CpuProfile): readonly string[]
     busy += micros;
     let owner: string | undefined;
     for (let at: number | undefined = id; at !== undefined && owner === undefined; at = parents.get(at)) {
-      owner = ownerOf(byId.get(at)?.callFrame.url ?? '');
+      owner = ownerOf(byId.get(at)?.callFrame);
     }
     const own = byId.get(id)?.callFrame.functionName ?? '';
     const name = owner ?? (own.startsWith('(') ? own : `Node.js: ${own}`);
@@ -95,9 +105,17 @@ function sharesOf({ nodes, samples, timeDeltas }: CpuProfile): readonly string[]
     .map(([name, micros]) => `${((100 * micros) / busy).toFixed(1).padStart(6)} %  ${name}`);
 }
 
-function ownerOf(url: string): string | undefined {
-  const inPackage = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1];
-  return inPackage ?? /dist\/((?:src|scripts)\/.+)$/.exec(url)?.[1];
+/** Says of which package, or file of ours, a place in the built program is. */
+function openOwners(): (frame: Frame | undefined) => string | undefined {
+  const file = join(import.meta.dirname, '../../src/program.cjs.map');
+  const map = new SourceMap(JSON.parse(readFileSync(file, 'utf8')) as SourceMapPayload);
+  return (frame) => {
+    if (frame?.url.endsWith('program.cjs') !== true) return undefined;
+    const entry = map.findEntry(frame.lineNumber, frame.columnNumber);
+    if (!('originalSource' in entry)) return undefined;
+    const source = entry.originalSource;
+    return /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(source)?.[1] ?? source.replace(/^(?:\.\.\/)+/, '');
+  };
 }
 
 async function statementsOf(postgres: Postgres): Promise<readonly string[]> {

@@ -2,7 +2,7 @@
  * An application: what people sign in to through Gatehouse, a client in OpenID Connect's words. It belongs to the vendor and
  * to no organization, and may be limited to some. It knows nothing of the protocol's library.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseUrl } from '../parse-url.ts';
 
 export const applicationSettings = z.object({

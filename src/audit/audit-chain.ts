@@ -3,7 +3,7 @@
  * digest before. It knows no database; whoever has an export can compute the same with any library.
  */
 import { hash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SecretBox } from '../secret-box.ts';
 import { parseJsonObject } from '../strict-json.ts';
 

@@ -4,6 +4,7 @@
  * is written at its end.
  */
 import { LRUCache } from 'lru-cache';
+import { growTo } from '../grow-to.ts';
 import type { AuditEvent } from './audit-event.ts';
 
 /** How many failures of one organization, code and address block are written one by one in a minute. */
@@ -47,7 +48,7 @@ export function failureTally(
 ): FailureTally {
   const writing = new Set<Promise<void>>();
   const windows = new LRUCache<string, Window>({
-    max: MOST_KINDS,
+    ...growTo(MOST_KINDS),
     ttl: WINDOW_MS,
     perf: clock,
     ttlResolution: 0,

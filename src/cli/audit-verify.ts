@@ -2,7 +2,7 @@
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CHAIN_OF_NONE, TRAIL } from '../audit/audit-chain.ts';
 import { resealEnds } from '../audit/reseal-store.ts';
 import { isKnownChain, withTrailSnapshot } from '../audit/trail-store.ts';

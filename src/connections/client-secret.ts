@@ -3,7 +3,7 @@
  * about it. It must not know what a connection is.
  */
 import { createHash } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SecretBox } from '../secret-box.ts';
 
 /** A secret as it is stored: encrypted for one connection alone. */

@@ -2,7 +2,7 @@
  * The registry of kinds, one line each. It is a mapped type over the kinds: one that is missing here, or a place that
  * forgets one, does not compile.
  */
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type {
   Connection,
   ConnectionKind,

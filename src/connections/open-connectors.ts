@@ -16,6 +16,7 @@ import {
   type RedirectConnection,
   type TokenConnection,
 } from './connection.ts';
+import { growTo } from '../grow-to.ts';
 import { openSecrets } from './client-secret.ts';
 import { clientSecretsInUse } from './client-secrets-in-use.ts';
 import { openConnection } from './connection-kinds.ts';
@@ -76,7 +77,7 @@ export function openConnectors(
   { onVerdict, onCall }: ProviderListeners,
 ): OpenConnectors {
   const cache = new LRUCache<string, Opened>({
-    max: MOST_OPEN,
+    ...growTo(MOST_OPEN),
     ttl: RULES.usableForMs,
     updateAgeOnGet: true,
   });

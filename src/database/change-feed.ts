@@ -4,7 +4,7 @@
  * nothing may be served from memory, and when it comes back, what was held before is stale.
  */
 import pg from 'pg';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { ConnectionSettings } from './database.ts';
 
 const CHANNEL = 'gatehouse_changes';

@@ -1,6 +1,6 @@
 /** Whether the database can be worked with, beside being there: asked again and again, so it is one small query. */
 import { GatewayError } from '../errors.ts';
-import { sqlState, type Database } from './database.ts';
+import { sqlState, UNDEFINED_TABLE, type Database } from './database.ts';
 import { knownMigrations, MIGRATIONS_TABLE } from './migrator.ts';
 
 export interface DatabaseCondition {
@@ -9,8 +9,6 @@ export interface DatabaseCondition {
   /** Whether it lacks migrations of this release, as a back-up that was restored may. */
   readonly isBehind: boolean;
 }
-
-const UNDEFINED_TABLE = '42P01';
 
 /** They change with the release, and not while it runs. */
 let known: ReturnType<typeof knownMigrations> | undefined;

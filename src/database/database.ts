@@ -132,6 +132,8 @@ function prepareConnection(
 function connect(connection: ConnectionSettings, embedded?: EmbeddedPostgres): Database {
   const db = knex({
     client: 'pg',
+    // Knex would ask each connection for it, to know servers before 9.2.
+    version: '14',
     connection: connection as Knex.PgConnectionConfig,
     pool: { min: 0, max: POOL_SIZE, afterCreate: prepareConnection },
     acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
@@ -226,3 +228,4 @@ export function sqlState(error: unknown): string | undefined {
 }
 
 export const UNIQUE_VIOLATION = '23505';
+export const UNDEFINED_TABLE = '42P01';

@@ -3,6 +3,7 @@
  * is forgotten with the change, and while the feed is down every question goes to the database.
  */
 import { LRUCache } from 'lru-cache';
+import { growTo } from '../grow-to.ts';
 import type { ChangeFeed } from './change-feed.ts';
 
 export interface FedMemory<Value> {
@@ -26,7 +27,7 @@ interface FedMemoryOptions<Value extends object> {
 
 export function fedMemory<Value extends object>(options: FedMemoryOptions<Value>): FedMemory<Value> {
   const { feed, name, tables, read } = options;
-  const held = new LRUCache<string, Value>({ max: options.most });
+  const held = new LRUCache<string, Value>(growTo(options.most));
   const reading = new Map<string, Promise<Value>>();
   let hits = 0;
   let misses = 0;

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import type { Knex } from 'knex';
 import pg from 'pg';
 import { findGatewayError, Refusal } from '../errors.ts';
-import { sqlState, type Database } from './database.ts';
+import { sqlState, UNDEFINED_TABLE, type Database } from './database.ts';
 
 /** Names this product's lock among the advisory locks of the database: "gate" in ASCII. */
 const ADVISORY_LOCK = 0x67617465;
@@ -192,11 +192,16 @@ export async function newerMigrations(database: Database): Promise<readonly stri
   return done.filter((file) => !files.includes(file));
 }
 
-function readMigrations(database: Database) {
-  return database.run(async (db) => {
-    const files = await knownMigrations();
-    const known = await db.schema.hasTable(MIGRATIONS_TABLE);
-    const done = known ? ((await db(MIGRATIONS_TABLE).pluck('name')) as string[]) : [];
-    return { files, done };
-  });
+async function readMigrations(database: Database) {
+  const [files, done] = await Promise.all([knownMigrations(), database.run(readDone)]);
+  return { files, done };
+}
+
+async function readDone(db: Knex): Promise<readonly string[]> {
+  try {
+    return (await db(MIGRATIONS_TABLE).pluck('name')) as string[];
+  } catch (error) {
+    if (sqlState(error) === UNDEFINED_TABLE) return [];
+    throw error;
+  }
 }

@@ -4,7 +4,7 @@
  * browser alone that holds the nonce which the host's cookie keeps meanwhile; so nobody can be signed in as somebody else by a link.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SecretBox } from '../secret-box.ts';
 import { parseJsonObject } from '../strict-json.ts';
 

@@ -4,7 +4,7 @@
  * private store beside the cookie; no browser ever holds them.
  */
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Database } from '../database/database.ts';
 import type { GatewayTokens } from '../provider/gateway-tokens.ts';
 import type { SecretBox } from '../secret-box.ts';

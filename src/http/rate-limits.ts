@@ -26,6 +26,7 @@ import {
   type SharedLimitsParts,
 } from '../limits/shared-limits.ts';
 import { userCodeTries } from '../limits/user-code-tries.ts';
+import { growTo } from '../grow-to.ts';
 import { addressBlock, addressSite } from './request-facts.ts';
 
 /** A browser that keeps no cookies would be sent to and fro between its provider and us; browsers give up after 20. */
@@ -140,7 +141,7 @@ interface Whom {
 
 /** All refusals of a kind within a minute are one audit event, under one reference. */
 function refusals(): Limited {
-  const events = new LRUCache<string, string>({ max: 10_000, ttl: 60_000 });
+  const events = new LRUCache<string, string>({ ...growTo(10_000), ttl: 60_000 });
   return (what, retryAfterSeconds, { clientId, email } = {}) => {
     const key = JSON.stringify([what, clientId, email]);
     const known = events.get(key);

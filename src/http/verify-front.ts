@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { canonicalHost } from '../hosts/host.ts';
 import { memoryKey } from '../hosts/verify-cookie.ts';
+import { growTo } from '../grow-to.ts';
 import { cookieValue } from './cookies.ts';
 import type { HttpParts } from './parts.ts';
 import type { ProxyTrust } from './request-facts.ts';
@@ -21,7 +22,7 @@ export function verifyFront(
 ): (request: IncomingMessage, response: ServerResponse) => boolean {
   const own = new URL(config.publicUrl).host;
   /** How hosts and peers are spelled is the same with every request. */
-  const places = new LRUCache<string, { readonly name: string; readonly cookie: string }>({ max: 10_000 });
+  const places = new LRUCache<string, { readonly name: string; readonly cookie: string }>(growTo(10_000));
   const trusted = new LRUCache<string, boolean>({ max: 1_000 });
   const place = (said: string | undefined) => {
     const text = said ?? own;

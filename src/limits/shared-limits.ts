@@ -14,6 +14,7 @@ import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import type { ChangeFeed } from '../database/change-feed.ts';
 import type { Database } from '../database/database.ts';
 import { lookRecurringly } from '../recurring-look.ts';
+import { growTo } from '../grow-to.ts';
 import { addCounts, findCounts, findReached, type NewCount, type SharedCount } from './limit-count-store.ts';
 import type { Limit } from './limits.ts';
 
@@ -134,7 +135,7 @@ class LimitCounts {
     this.#limit = limit;
     this.#memory = new RateLimiterMemory({ points: limit.most, duration: limit.windowSeconds });
     this.#sharing = new LRUCache({
-      max: MOST_KEYS,
+      ...growTo(MOST_KEYS),
       dispose: (_sharing, key, reason) => {
         if (reason !== 'evict') return;
         this.#suspicious.delete(key);

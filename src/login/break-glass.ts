@@ -3,7 +3,7 @@
  * opens a short session without a word of any provider, and both the making and the use are in the audit trail.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { GatewayError } from '../errors.ts';
 import type { RedirectConnection } from '../connections/connection.ts';
 import { canonicalEmail, type ParsedEmail } from '../organizations/email-address.ts';

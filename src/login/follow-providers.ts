@@ -6,6 +6,7 @@
 import { LRUCache } from 'lru-cache';
 import { lookRecurringly } from '../recurring-look.ts';
 import { takeDueSessions, type FollowedSession } from '../sessions/followed-session-store.ts';
+import { growTo } from '../grow-to.ts';
 import { checkFollowedSession, type CheckedSession } from './check-followed-session.ts';
 import type { LoginParts } from './login-parts.ts';
 
@@ -27,7 +28,7 @@ export function followProviders(
   onFault: (error: unknown, session?: CheckedSession) => void,
 ): ProviderFollowing {
   const closing = new AbortController();
-  const told = new LRUCache<string, true>({ max: MOST_FAULTS, ttl: TELL_AGAIN_AFTER_MS });
+  const told = new LRUCache<string, true>({ ...growTo(MOST_FAULTS), ttl: TELL_AGAIN_AFTER_MS });
   const checks = new Map<Promise<void>, string>();
   const start = (session: FollowedSession): void => {
     const check = checkFollowedSession({ ...parts, onFault, told, closing: closing.signal }, session)

@@ -3,7 +3,7 @@
  * stays in a cookie beside the attempt's own, so only the browser that started can give the answer; the page names the
  * attempt in a hidden field.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { unsealedIdentity, type AddressedIdentity } from '../connections/verified-identity.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { newSessionSecret } from '../sessions/session.ts';

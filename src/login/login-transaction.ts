@@ -4,7 +4,7 @@
  * cookie of its own, and a browser keeps the newest five, so that tabs do not get in each other's way.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { LoginSecrets } from '../connections/connector.ts';
 import type { SecretBox } from '../secret-box.ts';
 

@@ -2,7 +2,7 @@
  * A link by which anybody who has it tries one connection, for a day: what it holds is sealed. It signs nobody in and shows its
  * bearer nothing but what the provider says of themselves, so it may be used again and again.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { SecretBox } from '../secret-box.ts';
 
 export const TEST_LINK_TTL_SECONDS = 86_400;

@@ -2,7 +2,7 @@
  * Signposts: what other regions know of an organization that lives in one, so that they can send its people there. They are given
  * from region to region as text, one JSON object a line, and hold no people and no secrets. Entering them again changes nothing.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Database } from '../database/database.ts';
 import { Refusal } from '../errors.ts';
 import { displayName } from '../users/user.ts';

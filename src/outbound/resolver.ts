@@ -7,6 +7,7 @@ import { lookup, type LookupAddress } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import { LRUCache } from 'lru-cache';
 import { GatewayError } from '../errors.ts';
+import { growTo } from '../grow-to.ts';
 import { KeptAnswer, type KeepingRules } from './kept-answer.ts';
 import { isPublicAddress } from './public-address.ts';
 
@@ -37,7 +38,7 @@ export function openResolver(
   resolve: (hostname: string) => Promise<readonly LookupAddress[]> = askSystem,
   clock: { now(): number } = performance,
 ): Resolver {
-  const names = new LRUCache<string, KeptAnswer<readonly LookupAddress[]>>({ max: MOST_NAMES });
+  const names = new LRUCache<string, KeptAnswer<readonly LookupAddress[]>>(growTo(MOST_NAMES));
   const nameOf = (hostname: string) => {
     const known = names.get(hostname);
     if (known !== undefined) return known;

@@ -2,7 +2,7 @@
  * What is stored of an ID token connection: whose signature counts, whom the token must be from and for, by which claim the
  * application names the person, and which applications may show tokens.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Refusal } from '../../errors.ts';
 import { guardedFetch, type OutboundPolicy } from '../../outbound/guarded-fetch.ts';
 import { requireReachable } from '../../outbound/resolvable.ts';

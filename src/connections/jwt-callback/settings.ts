@@ -3,7 +3,7 @@
  * with. Several keys may be valid at once, so that a customer can roll over without an outage.
  */
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Refusal } from '../../errors.ts';
 
 const publicKey = z.object({

@@ -2,7 +2,7 @@
  * What a provider says about itself (OpenID Connect Discovery 1.0). The issuer in the document must be the one that was
  * asked for, character by character: it is what every ID token will be compared with.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { GatewayError } from '../../errors.ts';
 import { urlObjection, type GuardedFetch, type OutboundPolicy } from '../../outbound/guarded-fetch.ts';
 import { jsonAnswer } from '../../outbound/json-answer.ts';

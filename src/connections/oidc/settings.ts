@@ -3,7 +3,7 @@
  * was registered. The issuer and the hosts of the endpoints are fixed from then on; a provider that names others later
  * gets no client secret sent there until an operator has updated the connection.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Refusal } from '../../errors.ts';
 import { guardedFetch, type OutboundPolicy } from '../../outbound/guarded-fetch.ts';
 import { requireReachable } from '../../outbound/resolvable.ts';

@@ -2,7 +2,7 @@
  * What is stored of an opaque token connection: how the customer's back end is asked about a token, what in its answer is what, and
  * what may become of a person that it vouches for. All of it is configuration; none of it is code of the customer's.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { Refusal } from '../../errors.ts';
 import { urlObjection, type OutboundPolicy } from '../../outbound/guarded-fetch.ts';
 import { requireReachable } from '../../outbound/resolvable.ts';

@@ -2,7 +2,7 @@
  * The question to a customer's back end: who is it that this token speaks of? The token is in one place of it, encoded for that
  * place, and can change nothing beside it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { GatewayError } from '../../errors.ts';
 
 /** Where the token goes: into the URL in the place of `{token}`, or into a header or a body. */
