@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo } from 'node:net';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { Refusal } from '../errors.ts';
+import type { MessageKinds } from './app-messages.ts';
 import { noteConnection, noteRequest } from './arrivals.ts';
 
 const LIMITS = { requestTimeout: 30_000, headersTimeout: 10_000, keepAliveTimeout: 65_000 };
@@ -27,6 +28,8 @@ export interface Answering {
   /** Answers before it returns, or says that it did not. */
   readonly atOnce?: (request: IncomingMessage, response: ServerResponse) => boolean;
   readonly listener: RequestListener;
+  /** What requests and answers are made as, for a listener that wants its own. */
+  readonly kinds?: MessageKinds;
 }
 
 /**
@@ -41,8 +44,8 @@ export function gracefulServer(
   /** Connections that wait for a request are ended only then: a proxy may be sending one just now. */
   let isClosed = false;
   const underWay = new Set<ServerResponse>();
-  const { atOnce, listener } = answering(() => isStopping);
-  const server = createServer(LIMITS, (request, response) => {
+  const { atOnce, listener, kinds } = answering(() => isStopping);
+  const server = createServer({ ...LIMITS, ...kinds }, (request, response) => {
     // Nobody has to wait for what is over when it begins.
     if (!isStopping && atOnce?.(request, response) === true) return;
     noteRequest(request);
