@@ -31,6 +31,7 @@ import { guardedFetch } from './outbound/guarded-fetch.ts';
 import { openClientDirectory } from './provider/client-directory.ts';
 import { currentProvider } from './provider/current-provider.ts';
 import { gatewayTokens } from './provider/gateway-tokens.ts';
+import { grantMemory } from './provider/grant-memory.ts';
 import { openSecretBox } from './secret-box.ts';
 
 export interface Gateway {
@@ -190,6 +191,7 @@ function openParts(
   const fetch = guardedFetch({ ...config, ...(send === undefined ? {} : { fetch: send }) });
   const cookies = gatehouseCookies(config.isHttps);
   const { publicUrl, allowPrivateNetworks, sessionTtlSeconds } = config;
+  const grants = grantMemory(feed, config.cachedSessions);
   const parts: HttpParts = {
     config,
     tally: openTally(database, log, meters),
@@ -209,11 +211,13 @@ function openParts(
         publicUrl,
         sessionTtlSeconds,
         sessionCookie: cookies.sessionName,
+        memory: grants,
         // They show pages with the parts that they are one of.
         faces: providerFaces(() => parts),
       },
       feed,
     ),
+    grants,
     hosts: {
       database,
       directory: openHostDirectory(database, feed),

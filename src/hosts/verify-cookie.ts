@@ -14,7 +14,7 @@ import {
   type HostTokenParts,
 } from './host-tokens.ts';
 import { isReachableFor, type Host } from './host.ts';
-import type { Verified, VerifiedMemory } from './verified-memory.ts';
+import { dependenciesOf, type Verified, type VerifiedMemory } from './verified-memory.ts';
 
 export interface VerifyParts extends HostTokenParts {
   readonly memory: VerifiedMemory;
@@ -51,7 +51,10 @@ export function verifyCookie(parts: VerifyParts, question: CookieQuestion): Prom
     parts.underWay.get(flight) ??
     findOut(parts, question)
       .then((answer) => {
-        if (typeof answer === 'object') parts.memory.hold(key, answer, moment);
+        if (typeof answer === 'object') {
+          const { session, ttlSeconds } = answer;
+          parts.memory.hold(key, { value: answer, restsOn: dependenciesOf(session), ttlSeconds, moment });
+        }
         return answer;
       })
       .finally(() => {

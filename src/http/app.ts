@@ -1,6 +1,5 @@
 /**
- * The surface: the list of all routes, each with who may use it and what it reads of a body, and what every answer
- * carries. A route that is not in the list does not exist; one without its line of access does not compile.
+ * The surface: the list of all routes, each with who may use it and what it reads of a body. A route that is not in the list does not exist; one without its line of access does not compile.
  */
 import express, {
   type Express,
@@ -9,7 +8,6 @@ import express, {
   type RequestHandler,
   type Response,
 } from 'express';
-import helmet from 'helmet';
 import { GatewayError } from '../errors.ts';
 import type { ConnectionKind } from '../connections/connection.ts';
 import { describeError } from '../log.ts';
@@ -24,11 +22,10 @@ import { decideOnDevice, showDevicePage } from './device-routes.ts';
 import { showLoginPage, startFromAddress } from './login-routes.ts';
 import type { Metrics } from './metrics.ts';
 import { METRICS_PATH, showMetrics } from './metrics-routes.ts';
-import { observeRequests } from './observe-requests.ts';
 import { DEVICE_PATH } from './opened-code.ts';
-import { styleSource } from './pages/page.ts';
 import type { AppParts, HttpParts } from './parts.ts';
-import { serveOpenIdProvider } from './provider-routes.ts';
+import { failAgain } from './provider-front.ts';
+import { MOUNT, serveOpenIdProvider } from './provider-routes.ts';
 import { isFromOurPages, prefetchStatus } from './request-facts.ts';
 import { completeJwtCallback, completeOidc, startFromEntryLink } from './sso-routes.ts';
 import { endOwn, showHome, showSession } from './session-routes.ts';
@@ -132,7 +129,7 @@ export function createApp(parts: AppParts): Express {
   app.set('etag', false);
   app.disable('x-powered-by');
   if (parts.config.trustProxy !== undefined) app.set('trust proxy', parts.config.trustProxy);
-  app.use(observeRequests(parts), answerHeaders(parts));
+  app.use(failAgain);
   const all = routes(parts);
   for (const route of all) {
     const readers = route.method === 'post' ? bodyReaders : [];
@@ -149,7 +146,7 @@ export function createApp(parts: AppParts): Express {
     });
   }
   // Applications prove who they are, and a person's session is only looked at: the protocol says how, not a line here.
-  app.use('/oidc', serveOpenIdProvider(parts));
+  app.use(MOUNT, serveOpenIdProvider(parts));
   app.get('/favicon.ico', (_request, response) => {
     response.status(204).end();
   });
@@ -217,49 +214,4 @@ async function answer(parts: HttpParts, error: unknown, request: Request, respon
     parts.log.error({ error: describeError(fault) }, 'a failure could not be answered');
     response.destroy();
   }
-}
-
-function answerHeaders({ config }: HttpParts): RequestHandler {
-  const logoOrigin = config.brandLogoUrl === undefined ? [] : [new URL(config.brandLogoUrl).origin];
-  const security = helmet({
-    contentSecurityPolicy: {
-      useDefaults: false,
-      directives: {
-        defaultSrc: ["'none'"],
-        styleSrc: [styleSource],
-        imgSrc: ["'self'", ...logoOrigin],
-        objectSrc: ["'none'"],
-        baseUri: ["'none'"],
-        frameAncestors: ["'none'"],
-        // No form-action: Chromium applies it to every redirect after a form, and ours lead to customers' providers.
-      },
-    },
-    crossOriginEmbedderPolicy: false,
-    strictTransportSecurity: config.isHttps ? { maxAge: 63_072_000, includeSubDomains: false } : false,
-    // Sends our origin and never a path: forms say where they come from, and no token leaves in a Referer.
-    referrerPolicy: { policy: 'strict-origin' },
-    xFrameOptions: { action: 'deny' },
-  });
-  const headers = new Map([['Cache-Control', 'no-store'], ...headersOf(security)]);
-  return (request, response, next) => {
-    response.setHeaders(headers);
-    // Nothing is ever as it was: Express would answer 304 to a condition that anything meets.
-    delete request.headers['if-none-match'];
-    delete request.headers['if-modified-since'];
-    next();
-  };
-}
-
-/** What helmet sets: the same for every answer, so it is asked once. */
-function headersOf(security: ReturnType<typeof helmet>): ReadonlyMap<string, string> {
-  const headers = new Map<string, string>();
-  const response = {
-    setHeader: (name: string, value: string) => headers.set(name, value),
-    removeHeader: () => undefined,
-  };
-  const request = Object.create(null) as Request;
-  security(request, response as unknown as Response, (error?: unknown) => {
-    if (error instanceof Error) throw error;
-  });
-  return headers;
 }

@@ -79,3 +79,9 @@ export async function currentSession(parts: HttpParts, request: Request): Promis
     ? undefined
     : findSession(parts.database, digest, parts.config.sessionIdleTtlSeconds);
 }
+
+/** A session, or something that it gave, was ended by this process, which need not wait to hear of it. */
+export function forgetSession({ hosts, grants }: HttpParts, sessionId: string): void {
+  hosts.memory.forget(sessionId);
+  grants.forget(sessionId);
+}

@@ -2,19 +2,35 @@
  * What is told of each request: one line of the log, a count, and a span. Never its query, its headers, or a path that may hold
  * somebody's data: a request is known by the pattern of its route.
  */
-import type { Request, RequestHandler, Response } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { boundedMethod } from '../meters.ts';
 import { requestSpans } from '../tracing.ts';
 import type { HttpParts } from './parts.ts';
 
-export function observeRequests({ config, log, meters }: HttpParts): RequestHandler {
+const named = new WeakMap<ServerResponse, string>();
+
+/** Says by which route a request is answered that is no route of the app. */
+export function nameRoute(response: ServerResponse, route: string): void {
+  named.set(response, route);
+}
+
+/** @returns what answers are to be made in */
+export function observeRequests({
+  config,
+  log,
+  meters,
+}: Pick<HttpParts, 'config' | 'log' | 'meters'>): (
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: () => void,
+) => void {
   const spanOf = requestSpans(config.publicUrl);
-  return (request, response, next) => {
+  return (request, response, answer) => {
     const startedAtMs = performance.now();
     const span = spanOf(request);
     response.once('close', () => {
       const durationMs = performance.now() - startedAtMs;
-      const { method } = request;
+      const { method = '' } = request;
       const route = routeOf(request, response);
       // A status that was never sent is nobody's answer.
       const status = response.headersSent ? response.statusCode : undefined;
@@ -25,13 +41,14 @@ export function observeRequests({ config, log, meters }: HttpParts): RequestHand
         log.info({ method, route, status: response.statusCode, durationMs: shownMs }, 'request');
       }
     });
-    if (span === undefined) next();
-    else span.run(next);
+    if (span === undefined) answer();
+    else span.run(answer);
   };
 }
 
 /** The pattern of the route that answered; `none` where there is none. */
-function routeOf(request: Request, response: Response): string {
-  const listed = (request.route as { readonly path?: string } | undefined)?.path;
-  return listed ?? (response.locals['route'] as string | undefined) ?? 'none';
+function routeOf(request: IncomingMessage, response: ServerResponse): string {
+  // Express says it of its own.
+  const { route } = request as { readonly route?: { readonly path?: string } };
+  return route?.path ?? named.get(response) ?? 'none';
 }

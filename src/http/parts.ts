@@ -5,6 +5,7 @@ import type { HostDirectory } from '../hosts/host-directory.ts';
 import type { VerifyParts } from '../hosts/verify-cookie.ts';
 import type { LoginParts } from '../login/login-parts.ts';
 import type { CurrentProvider } from '../provider/current-provider.ts';
+import type { GrantMemory } from '../provider/grant-memory.ts';
 import type { FailureParts } from './failures.ts';
 import type { Metrics } from './metrics.ts';
 import type { RateLimits } from './rate-limits.ts';
@@ -16,6 +17,8 @@ export interface HttpParts extends FailureParts {
   readonly origins: ApplicationOrigins;
   /** What applications see. */
   readonly provider: CurrentProvider;
+  /** What is held in memory of it. */
+  readonly grants: GrantMemory;
   readonly limits: RateLimits;
   /** What reverse proxies ask about. */
   readonly hosts: VerifyParts & {

@@ -5,16 +5,21 @@ import { findGatewayError, GatewayError } from '../errors.ts';
 import { describeError } from '../log.ts';
 import { verifyToken } from '../login/verify-token.ts';
 import { serveProviderRequest, type ProviderFaces } from '../provider/provider-request.ts';
+import type { Session } from '../sessions/session.ts';
 import { seeOther } from './app-answers.ts';
 import { arrivalMs } from './arrivals.ts';
 import { currentSession } from './browser-login.ts';
+import type { Exchange } from './exchange.ts';
 import { brandOf, writeFailure, type FailureParts } from './failures.ts';
 import { publicFailures } from './failure-texts.ts';
+import { nameRoute } from './observe-requests.ts';
 import { renderFailurePage } from './pages/failure-page.ts';
 import type { HttpParts } from './parts.ts';
 import { addressBlock, prefetchStatus } from './request-facts.ts';
 import { signOutForApplication } from './sign-out-routes.ts';
 
+/** Where the library is mounted. */
+export const MOUNT = '/oidc';
 const DOCUMENT = ['GET', 'HEAD', 'OPTIONS'];
 const FOR_FORMS = ['POST', 'OPTIONS'];
 /** Below `/oidc`, with the methods of each. What is not here does not exist, whatever the library has. */
@@ -40,30 +45,48 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
       next();
       return;
     }
-    const startedAtMs = arrivalMs(request);
-    response.locals['route'] = `/oidc${request.path}`;
+    nameRoute(response, MOUNT + request.path);
     if (!allowedMethods.includes(request.method)) {
       throw new GatewayError('method_not_allowed', { allowedMethods });
     }
-    if (FOR_BROWSERS.has(request.path) && !(await isMeantNow(request, response))) return;
+    const isForBrowsers = FOR_BROWSERS.has(request.path);
+    if (isForBrowsers && !(await isMeantNow(request, response))) return;
     if (request.path === '/device/auth') await countDeviceStart(parts, request, response);
-    const session = FOR_BROWSERS.has(request.path) ? await currentSession(parts, request) : undefined;
+    const session = isForBrowsers ? await currentSession(parts, request) : undefined;
     if (request.path === '/auth') allowSelfSubmission(response);
-    const provider = await parts.provider.get();
-    const { publicUrl } = parts.config;
-
-    await serveProviderRequest(provider, parts.cookies.sessionName, {
-      request,
-      response,
-      publicUrl,
-      session,
-      place: {
-        addressBlock: addressBlock(request.ip),
-        userAgent: request.get('user-agent')?.slice(0, LONGEST_USER_AGENT),
-      },
-      startedAtMs,
-    });
+    await handOver(parts, { request, response }, session);
   };
+}
+
+/** Answers what a program asks at an endpoint. */
+export async function answerAsProvider(
+  parts: HttpParts,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  nameRoute(response, MOUNT + request.url);
+  await handOver(parts, { request, response }, undefined);
+}
+
+async function handOver(
+  parts: HttpParts,
+  { request, response }: Exchange,
+  session: Session | undefined,
+): Promise<void> {
+  await serveProviderRequest(await parts.provider.get(), parts.cookies.sessionName, {
+    request,
+    response,
+    session,
+    place: {
+      get addressBlock() {
+        return addressBlock(request.ip);
+      },
+      get userAgent() {
+        return request.get('user-agent')?.slice(0, LONGEST_USER_AGENT);
+      },
+    },
+    startedAtMs: arrivalMs(request),
+  });
 }
 
 /** @throws GatewayError `rate_limited`, which a program in a page of another origin can read as it reads the library's answers */

@@ -7,7 +7,7 @@ import type { Session } from '../sessions/session.ts';
 import { endOwnApplication, endOwnSession, listOwnSessions } from '../sessions/own-session-store.ts';
 import { callName } from '../users/user.ts';
 import { seeOther } from './app-answers.ts';
-import { currentSession } from './browser-login.ts';
+import { currentSession, forgetSession } from './browser-login.ts';
 import { brandOf } from './failures.ts';
 import { fieldsOf } from './login-routes.ts';
 import { renderHomePage } from './pages/home-page.ts';
@@ -50,10 +50,9 @@ export function endOwn(parts: HttpParts) {
     ) {
       throw new GatewayError('malformed_request', { reason: 'no session is named' });
     }
-    if (application === undefined) {
-      await endOwnSession(parts.database, session, id);
-      parts.hosts.memory.forget(id);
-    } else await endOwnApplication(parts.database, session, { sessionId: id, clientId: application });
+    if (application === undefined) await endOwnSession(parts.database, session, id);
+    else await endOwnApplication(parts.database, session, { sessionId: id, clientId: application });
+    forgetSession(parts, id);
     seeOther(response, '/');
   };
 }

@@ -8,7 +8,7 @@ import type { Session } from '../sessions/session.ts';
 import { callName } from '../users/user.ts';
 import type { Exchange } from './exchange.ts';
 import { seeOther } from './app-answers.ts';
-import { currentDigest, currentSession } from './browser-login.ts';
+import { currentDigest, currentSession, forgetSession } from './browser-login.ts';
 import { brandOf } from './failures.ts';
 import { fieldsOf } from './login-routes.ts';
 import { renderSignOutPage } from './pages/sign-out-page.ts';
@@ -41,7 +41,7 @@ export function finishSignOut(parts: HttpParts) {
 async function signOutTo(parts: HttpParts, { request, response }: Exchange, place?: string): Promise<void> {
   const digest = currentDigest(parts, request);
   const ended = digest === undefined ? undefined : await endSession(parts.database, digest);
-  if (ended !== undefined) parts.hosts.memory.forget(ended.id);
+  if (ended !== undefined) forgetSession(parts, ended.id);
   parts.cookies.clearSession(response);
   if (wantsJson(request)) {
     response.status(204).end();

@@ -3,7 +3,7 @@
  * found while its session, user, organization, connection and application are good, by the database's clock; so nothing that
  * was disabled can be used through something issued before. What is written of them when they are issued and used: issue-store.ts.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { ConnectionKind } from '../connections/connection.ts';
 import type { Database } from '../database/database.ts';
 import { statement } from '../database/statement.ts';
@@ -42,14 +42,18 @@ export interface FoundGrantToken {
   readonly grant: LiveGrant;
   /** Seconds since it was used; undefined if it was not. */
   readonly consumedSecondsAgo: number | undefined;
+  /** Seconds until it ends by itself, or its session does. */
+  readonly secondsLeft: number;
 }
 
 /** A value is 256 bits of randomness or as good as that, so a plain digest tells nothing about it. */
-export const digestOf = (kind: GrantTokenKind, value: string) =>
-  createHash('sha256').update(`${kind} ${value}`).digest();
+export const digestOf = (kind: GrantTokenKind, value: string) => hash('sha256', `${kind} ${value}`, 'buffer');
+
+/** The same in hexadecimal. */
+export const digestTextOf = ({ kind, value }: GrantTokenName) => hash('sha256', `${kind} ${value}`, 'hex');
 
 /** From a grant to what it rests on; it is live where all of it is. */
-const IS_LIVE = `
+export const IS_LIVE = `
   JOIN sessions s ON s.organization_id = g.organization_id AND s.id = g.session_id
   JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id
   JOIN organizations o ON o.id = s.organization_id
@@ -98,31 +102,57 @@ const grantFromRow = (row: GrantRow): LiveGrant => ({
   },
 });
 
-const FIND_GRANT_TOKEN = statement(
-  'find-grant-token',
-  `SELECT t.payload, CAST(extract(epoch FROM clock_timestamp() - t.consumed_at) AS float8) AS consumed_seconds_ago,
-          ${GRANT_COLUMNS}
-   FROM grant_tokens t JOIN grants g ON g.id = t.grant_id ${IS_LIVE}
-   -- Looked up by its digest alone, and never among all that are not over.
-   WHERE t.digest = :digest AND (t.expires_at > now()) IS TRUE`,
+const FIND_GRANT_TOKENS = statement(
+  'find-grant-tokens',
+  `SELECT CAST(asked.place AS integer) AS place, found.*
+   -- Of JSON the planner does not count the members: of an array it would, and plan anew each time.
+   FROM jsonb_array_elements_text(CAST(:digests AS jsonb)) WITH ORDINALITY AS asked (digest, place)
+   CROSS JOIN LATERAL (
+     SELECT t.payload, CAST(extract(epoch FROM clock_timestamp() - t.consumed_at) AS float8) AS consumed_seconds_ago,
+            CAST(extract(epoch FROM least(t.expires_at, s.expires_at) - now()) AS float8) AS seconds_left, ${GRANT_COLUMNS}
+     FROM grant_tokens t JOIN grants g ON g.id = t.grant_id ${IS_LIVE}
+     -- Looked up by its digest alone, and never among all that are not over.
+     WHERE t.digest = decode(asked.digest, 'hex') AND (t.expires_at > now()) IS TRUE
+     -- Planned for one, however many are asked for.
+     OFFSET 0
+   ) AS found`,
 );
 
-/** A code or a token that is good, or was good before it was used. */
+interface TokenRow extends GrantRow {
+  /** From 1. */
+  readonly place: number;
+  readonly payload: Payload;
+  readonly consumed_seconds_ago: number | null;
+  readonly seconds_left: number;
+}
+
+/** Codes or tokens that are good, or were good before they were used, in the order of their names. */
+export async function findGrantTokens(
+  database: Database,
+  names: readonly GrantTokenName[],
+): Promise<readonly (FoundGrantToken | undefined)[]> {
+  const digests = names.map(digestTextOf);
+  const rows = await database.query<TokenRow>(FIND_GRANT_TOKENS, { digests: JSON.stringify(digests) });
+  const byPlace = new Map(rows.map((row) => [row.place, row]));
+  return names.map(({ value }, index) => {
+    const row = byPlace.get(index + 1);
+    return (
+      row && {
+        payload: { ...row.payload, jti: value },
+        grant: grantFromRow(row),
+        consumedSecondsAgo: row.consumed_seconds_ago ?? undefined,
+        secondsLeft: row.seconds_left,
+      }
+    );
+  });
+}
+
 export async function findGrantToken(
   database: Database,
-  { kind, value }: GrantTokenName,
+  name: GrantTokenName,
 ): Promise<FoundGrantToken | undefined> {
-  const rows = await database.query<GrantRow & { payload: Payload; consumed_seconds_ago: number | null }>(
-    FIND_GRANT_TOKEN,
-    { digest: digestOf(kind, value) },
-  );
-  const [row] = rows;
-  if (row === undefined) return undefined;
-  return {
-    payload: { ...row.payload, jti: value },
-    grant: grantFromRow(row),
-    consumedSecondsAgo: row.consumed_seconds_ago ?? undefined,
-  };
+  const [found] = await findGrantTokens(database, [name]);
+  return found;
 }
 
 const FIND_GRANT = statement(

@@ -4,11 +4,17 @@
  */
 import type { Database } from '../database/database.ts';
 import { statement } from '../database/statement.ts';
-import { digestOf, type GrantTokenName, type LiveGrant, type Payload } from './grant-store.ts';
+import {
+  digestOf,
+  digestTextOf,
+  IS_LIVE,
+  type GrantTokenName,
+  type LiveGrant,
+  type Payload,
+} from './grant-store.ts';
 
 /** The library names a code or a token by its value, of which nothing but the digest is stored. */
-const withoutValue = (payload: Payload): Payload =>
-  Object.fromEntries(Object.entries(payload).filter(([name]) => name !== 'jti'));
+const withoutValue = ({ jti: _value, ...rest }: Payload): Payload => rest;
 
 interface NewToken {
   readonly value: string;
@@ -75,20 +81,22 @@ export interface IssuedToken extends NewToken, GrantTokenName {
 const ISSUE = `
   INSERT INTO grant_tokens (digest, kind, grant_id, payload, expires_at)
   SELECT decode(digest, 'hex'), kind, grant_id, payload, now() + make_interval(secs => ttl)
-  FROM jsonb_to_recordset(CAST(:tokens AS jsonb)) AS t (digest text, kind text, grant_id text, payload jsonb, ttl float8)`;
+  FROM jsonb_to_recordset(CAST(:tokens AS jsonb)) AS t (digest text, kind text, grant_id text, payload jsonb, ttl float8, used text)`;
 
 const ISSUE_ALONE = statement('issue-tokens', ISSUE);
 
+/** @param used digest of what it is issued for, where that is used in the same statement */
+const issuedRow = (token: IssuedToken, used?: string) => ({
+  digest: digestTextOf(token),
+  kind: token.kind,
+  grant_id: token.grantId,
+  payload: withoutValue(token.payload),
+  ttl: token.ttlSeconds,
+  used,
+});
+
 const issueParameter = (tokens: readonly IssuedToken[]) =>
-  JSON.stringify(
-    tokens.map(({ kind, value, grantId, payload, ttlSeconds }) => ({
-      digest: digestOf(kind, value).toString('hex'),
-      kind,
-      grant_id: grantId,
-      payload: withoutValue(payload),
-      ttl: ttlSeconds,
-    })),
-  );
+  JSON.stringify(tokens.map((token) => issuedRow(token)));
 
 /** @throws pg.DatabaseError for a broken reference if the grant has ended meanwhile */
 export async function issueTokens(database: Database, tokens: readonly IssuedToken[]): Promise<void> {
@@ -120,18 +128,79 @@ export async function openGrantWithTokens(
   return rows.length > 0;
 }
 
+/** The use of a code or a refresh token. */
+export interface Redemption {
+  readonly used: GrantTokenName;
+  readonly tokens: readonly IssuedToken[];
+}
+
+/**
+ * Nothing here waits for another transaction, for others would wait with it: what somebody else holds is passed over. The rows that
+ * issued tokens refer to are locked before, in the way in which their insertion does it.
+ */
+const REDEEM_TOGETHER = statement(
+  'redeem-tokens',
+  `WITH unused AS MATERIALIZED (
+     SELECT digest, grant_id FROM grant_tokens
+     WHERE digest = ANY(ARRAY(SELECT decode(name, 'hex') FROM jsonb_array_elements_text(CAST(:digests AS jsonb)) AS name))
+       AND consumed_at IS NULL AND (expires_at > now()) IS TRUE
+     FOR NO KEY UPDATE SKIP LOCKED
+   ), live AS MATERIALIZED (
+     SELECT unused.* FROM unused
+     CROSS JOIN LATERAL (SELECT FROM grants g ${IS_LIVE} WHERE g.id = unused.grant_id OFFSET 0) AS found
+   ), held AS MATERIALIZED (
+     SELECT id FROM grants WHERE id = ANY(ARRAY(SELECT grant_id FROM live)) FOR KEY SHARE SKIP LOCKED
+   ), used AS (
+     UPDATE grant_tokens SET consumed_at = clock_timestamp()
+     WHERE digest = ANY(ARRAY(SELECT digest FROM live WHERE grant_id IN (SELECT id FROM held)))
+     RETURNING digest
+   ), issued AS (${ISSUE} WHERE decode(used, 'hex') IN (SELECT digest FROM used))
+   SELECT encode(digest, 'hex') AS digest FROM used`,
+);
+
+/**
+ * Uses codes or refresh tokens that are still good and writes what is issued for each, both or neither.
+ * @returns of each in turn whether that was done; it was not where somebody else has used it, it is over, or it is being changed
+ */
+export async function redeemTokens(
+  database: Database,
+  redemptions: readonly Redemption[],
+): Promise<readonly boolean[]> {
+  // Of two uses of one token the first counts.
+  const byDigest = new Map<string, Redemption>();
+  const names = redemptions.map((redemption) => {
+    const name = digestTextOf(redemption.used);
+    if (!byDigest.has(name)) byDigest.set(name, redemption);
+    return name;
+  });
+  const tokens = [...byDigest].flatMap(([name, redemption]) =>
+    redemption.tokens.map((token) => issuedRow(token, name)),
+  );
+  const rows = await database.query<{ digest: string }>(REDEEM_TOGETHER, {
+    digests: JSON.stringify([...byDigest.keys()]),
+    tokens: JSON.stringify(tokens),
+  });
+  const done = new Set(rows.map(({ digest }) => digest));
+  return redemptions.map((redemption, index) => {
+    const name = names[index] ?? '';
+    return byDigest.get(name) === redemption && done.has(name);
+  });
+}
+
 const REDEEM = statement(
   'redeem-token',
   `WITH used AS (
      UPDATE grant_tokens SET consumed_at = clock_timestamp()
-     WHERE digest = :digest AND consumed_at IS NULL RETURNING 1
+     WHERE digest = :digest AND consumed_at IS NULL AND (expires_at > now()) IS TRUE
+       AND EXISTS (SELECT FROM grants g ${IS_LIVE} WHERE g.id = grant_id)
+     RETURNING 1
    ), issued AS (${ISSUE} WHERE EXISTS (SELECT FROM used))
    SELECT FROM used`,
 );
 
 /**
- * Uses a code or a refresh token and writes what is issued for it, both or neither.
- * @returns false if somebody else has used it; nothing was written then
+ * Uses a code or a refresh token that is still good and writes what is issued for it, both or neither.
+ * @returns false if somebody else has used it, or it is over; nothing was written then
  * @throws pg.DatabaseError for a broken reference if the grant has ended meanwhile
  */
 export async function redeemToken(

@@ -2,7 +2,7 @@
  * What applications see of Gatehouse: an OpenID Provider at `{PUBLIC_URL}/oidc`. The protocol is oidc-provider's; here is how
  * it is set up for us. It knows sessions and grants, and neither pages nor routes: what it shows people is handed in.
  */
-import { createHash, createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, randomUUID, timingSafeEqual } from 'node:crypto';
 import Provider, { type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Database } from '../database/database.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
@@ -11,7 +11,9 @@ import { extraParameters } from './authorization-request.ts';
 import { accountOfGrant, accountOfSession, claimsByScope } from './account.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { deviceInfo, DEVICE_CODE_TTL_SECONDS, DEVICE_ROUTE } from './device-code-room.ts';
+import type { GrantMemory } from './grant-memory.ts';
 import { successorKey } from './grant-payload.ts';
+import { LibraryKey } from './library-key.ts';
 import { providerAdapter, oauthFailure } from './provider-adapter.ts';
 import { surroundAnswers } from './provider-answers.ts';
 import type { ProviderFaces } from './provider-request.ts';
@@ -20,6 +22,7 @@ import { ACCESS_TOKEN_TTL_SECONDS, resourceServerOf } from './resource-server.ts
 import { SIGNED_TTL_SECONDS, type SigningKey } from './signing-key.ts';
 import { signInPath, signInPolicy } from './sign-in-policy.ts';
 import { registerTokenExchange } from './token-exchange.ts';
+import { tokenQuestions } from './token-questions.ts';
 import { userCodeFormat } from './user-code.ts';
 
 const CODE_TTL_SECONDS = 60;
@@ -34,15 +37,17 @@ export interface OpenIdProviderParts {
   readonly sessionTtlSeconds: number;
   /** Name of the cookie that holds a browser's Gatehouse session. */
   readonly sessionCookie: string;
+  readonly memory: GrantMemory;
   /** What people see, and what is written down. */
   readonly faces: ProviderFaces;
 }
 
 /** @param keys those that sign first, one of each algorithm */
 export function openIdProvider(parts: OpenIdProviderParts, keys: readonly SigningKey[]): Provider {
+  const tokens = tokenQuestions(parts.database);
   const provider = new Provider(`${parts.publicUrl}/oidc`, {
-    adapter: providerAdapter(parts),
-    jwks: { keys: keys.map(({ jwk }) => jwk) },
+    adapter: providerAdapter({ ...parts, tokens }),
+    jwks: { keys: keys.map((key) => new LibraryKey(key)) },
     ...surface(parts),
     ...issuing(parts),
     interactions: { policy: signInPolicy(parts), url: (ctx) => signInPath(parts.secrets, ctx) },
@@ -50,7 +55,7 @@ export function openIdProvider(parts: OpenIdProviderParts, keys: readonly Signin
   // Forwarded headers are set by us, from PUBLIC_URL.
   provider.proxy = true;
   registerTokenExchange(provider, parts);
-  surroundAnswers(provider, parts);
+  surroundAnswers(provider, { ...parts, tokens });
   compareSecretsOfOurs(provider, parts.clients);
   deriveSuccessors(provider);
   return provider;
@@ -86,6 +91,7 @@ function surface(parts: OpenIdProviderParts): Configuration {
       ctx.body = parts.faces.failurePage(ctx.status, requestState(ctx.req).reference);
     },
     features: {
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       devInteractions: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
       dPoP: { enabled: false },
@@ -203,11 +209,12 @@ function resourceIndicators(
 function compareSecretsOfOurs(provider: Provider, clients: ClientDirectory): void {
   const prototype = provider.Client.prototype;
   prototype.compareClientSecret = async function compareClientSecret(actual) {
-    const digest = (text: string) => createHash('sha256').update(text).digest();
+    const digest = (text: string) => hash('sha256', text, 'buffer');
     const secrets = await clients.secrets(this.clientId).catch((error: unknown) => {
       throw oauthFailure(error);
     });
-    const matches = secrets.map((secret) => timingSafeEqual(digest(secret), digest(actual)));
+    const shown = digest(actual);
+    const matches = secrets.map((secret) => timingSafeEqual(digest(secret), shown));
     return matches.includes(true);
   };
 }

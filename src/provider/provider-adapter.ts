@@ -11,27 +11,23 @@ import {
   deleteGrantToken,
   endReplayedGrant,
   findGrant,
-  findGrantToken,
   revokeGrant,
   type FoundGrantToken,
   type GrantTokenKind,
+  type GrantTokenName,
 } from './grant-store.ts';
 import { useClientAssertion } from './client-assertion-store.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { deviceCodeRoom } from './device-code-room.ts';
+import type { GrantMemory, SeenGrantToken } from './grant-memory.ts';
 import { grantPayload } from './grant-payload.ts';
-import {
-  insertCodeWithGrant,
-  issueTokens,
-  openGrantWithTokens,
-  redeemToken,
-  repeatRefresh,
-} from './issue-store.ts';
+import { insertCodeWithGrant } from './issue-store.ts';
 import type { ProviderFaces } from './provider-request.ts';
 import { requestState, type RequestState } from './request-state.ts';
+import type { TokenQuestions } from './token-questions.ts';
 
 /** How long the same successor is given to who repeats a refresh: two tabs, a lost answer, a retry. */
-const REFRESH_GRACE_SECONDS = 10;
+export const REFRESH_GRACE_SECONDS = 10;
 /** How often the database is asked whether a code's use or this request was first. */
 const MOST_CLOCK_QUESTIONS = 5;
 const FOREIGN_KEY_VIOLATION = '23503';
@@ -42,13 +38,16 @@ export interface AdapterParts {
   readonly database: Database;
   readonly clients: ClientDirectory;
   readonly faces: Pick<ProviderFaces, 'requireClientTries'>;
+  readonly memory: GrantMemory;
+  readonly tokens: TokenQuestions;
 }
 
 export function providerAdapter(parts: AdapterParts): (model: string) => Adapter {
   return (model) => guarded(adapterOf(model, parts));
 }
 
-function adapterOf(model: string, { database, clients, faces }: AdapterParts): Partial<Adapter> {
+function adapterOf(model: string, parts: AdapterParts): Partial<Adapter> {
+  const { database, clients, faces } = parts;
   switch (model) {
     case 'Client':
       return {
@@ -68,16 +67,16 @@ function adapterOf(model: string, { database, clients, faces }: AdapterParts): P
     case 'Grant':
       return {
         find: (id) => findGrantPayload(database, id),
-        destroy: (id) => revokeGrant(database, id),
+        destroy: (id) => endGrant(parts, id, revokeGrant),
       };
     case 'AuthorizationCode':
-      return { ...tokenAdapter(database, model), ...codeAdapter(database) };
+      return { ...tokenAdapter(parts, model), ...codeAdapter(parts) };
     case 'RefreshToken':
-      return { ...tokenAdapter(database, model), ...refreshTokenAdapter(database) };
+      return { ...tokenAdapter(parts, model), ...refreshTokenAdapter(parts) };
     case 'AccessToken':
-      return tokenAdapter(database, model);
+      return tokenAdapter(parts, model);
     case 'DeviceCode':
-      return { ...tokenAdapter(database, model), ...deviceCodeRoom(database) };
+      return { ...tokenAdapter(parts, model), ...deviceCodeRoom(database) };
     case 'ReplayDetection':
       return assertionAdapter(database);
     default:
@@ -144,11 +143,18 @@ export function oauthFailure(error: unknown): unknown {
 
 /** PostgreSQL stores no U+0000, and no parameter has a use for it. @throws errors.InvalidRequest */
 function refuseNul(context: Context | undefined): void {
-  const values = [context?.query, context?.oidc.body].flatMap((fields) => Object.values(fields ?? {}).flat());
-  if (values.some((value) => typeof value === 'string' && value.includes('\0'))) {
+  if (hasNul(context?.query) || hasNul(context?.oidc.body)) {
     throw new errors.InvalidRequest('U+0000 is not text');
   }
 }
+
+function hasNul(fields: Readonly<Record<string, unknown>> = {}): boolean {
+  return Object.values(fields).some((value) =>
+    Array.isArray(value) ? value.some(isTextWithNul) : isTextWithNul(value),
+  );
+}
+
+const isTextWithNul = (value: unknown): boolean => typeof value === 'string' && value.includes('\0');
 
 interface Context {
   readonly req: IncomingMessage;
@@ -203,61 +209,54 @@ async function findGrantPayload(database: Database, id: string): Promise<Adapter
   return grant.payload;
 }
 
-/** What the token endpoint uses and issues is written when its answer is ready: `saveIssue` below. */
-function tokenAdapter(database: Database, kind: GrantTokenKind): Partial<Adapter> {
+/** What the token endpoint uses and issues is written when its answer is ready (save-issue.ts). */
+function tokenAdapter(parts: AdapterParts, kind: GrantTokenKind): Partial<Adapter> {
+  const { database, memory } = parts;
   return {
     upsert(value, payload, ttlSeconds = 0) {
       const grantId = String(payload.grantId);
       currentState().issue.tokens.push({ kind, value, grantId, payload: { ...payload }, ttlSeconds });
       return Promise.resolve();
     },
-    find: async (value) => remembered(await findGrantToken(database, { kind, value }))?.payload,
+    find: async (value) => (await look(parts, { kind, value }))?.payload,
     consume(value) {
       currentState().issue.used = { kind, value };
       return Promise.resolve();
     },
-    destroy: (value) => deleteGrantToken(database, { kind, value }),
+    async destroy(value) {
+      await deleteGrantToken(database, { kind, value });
+      memory.drop(value);
+    },
     // Of the library's own at the token endpoint: a code or a refresh token came again.
     revokeByGrantId: (grantId) =>
-      currentContext()?.oidc.route === 'token'
-        ? endReplayedGrant(database, grantId)
-        : revokeGrant(database, grantId),
+      endGrant(parts, grantId, currentContext()?.oidc.route === 'token' ? endReplayedGrant : revokeGrant),
   };
 }
 
-/**
- * Writes what an answer of the token endpoint holds and uses up what it was asked with, in one statement; a use that lost a
- * race is refused.
- * @throws errors.OIDCProviderError
- */
-export async function saveIssue(
-  database: Database,
-  { used, grant, tokens }: RequestState['issue'],
+/** Ends a grant for a reason of the protocol. */
+export async function endGrant(
+  { database, memory }: Pick<AdapterParts, 'database' | 'memory'>,
+  id: string,
+  end: typeof revokeGrant,
 ): Promise<void> {
-  try {
-    if (grant !== undefined) {
-      if (await openGrantWithTokens(database, grant, tokens)) return;
-      throw new errors.InvalidGrant('the session has ended');
-    }
-    if (used === undefined) {
-      if (tokens.length > 0) await issueTokens(database, tokens);
-      return;
-    }
-    if (await redeemToken(database, used, tokens)) return;
-    if (used.kind !== 'RefreshToken') throw new errors.InvalidGrant('the code was used already');
-    const repeat = { tokens, graceSeconds: REFRESH_GRACE_SECONDS };
-    if (await repeatRefresh(database, used.value, repeat)) return;
-    const [issued] = tokens;
-    if (issued !== undefined) await endReplayedGrant(database, issued.grantId);
-    throw new errors.InvalidGrant('refresh token already used');
-  } catch (error) {
-    throw oauthFailure(error);
-  }
+  await end(database, id);
+  memory.forget(id);
 }
 
-function remembered(found: FoundGrantToken | undefined): FoundGrantToken | undefined {
-  if (found !== undefined) currentState().grants.set(found.grant.id, found.grant);
-  return found;
+function remembered(seen: SeenGrantToken): SeenGrantToken {
+  const state = currentState();
+  state.found = seen;
+  state.grants.set(seen.grant.id, seen.grant);
+  return seen;
+}
+
+async function look(
+  { tokens, memory }: AdapterParts,
+  name: GrantTokenName,
+): Promise<SeenGrantToken | undefined> {
+  const seenAt = memory.moment();
+  const found = await tokens.find(name);
+  return found && remembered({ ...found, seenAt });
 }
 
 const asConsumed = ({ payload, consumedSecondsAgo = 0 }: FoundGrantToken): AdapterPayload => ({
@@ -266,7 +265,8 @@ const asConsumed = ({ payload, consumedSecondsAgo = 0 }: FoundGrantToken): Adapt
 });
 
 /** A code and its grant are written together, and used once: a use that came too late for a race revokes what the first got. */
-function codeAdapter(database: Database): Partial<Adapter> {
+function codeAdapter(parts: AdapterParts): Partial<Adapter> {
+  const { database } = parts;
   return {
     async upsert(id, payload, ttlSeconds = 0) {
       const grant = currentContext()?.oidc.entities.Grant;
@@ -289,7 +289,7 @@ function codeAdapter(database: Database): Partial<Adapter> {
       const { startedAtMs } = currentState();
       for (let asked = 0; asked < MOST_CLOCK_QUESTIONS; asked++) {
         const askedAtMs = performance.now();
-        const found = remembered(await findGrantToken(database, { kind: 'AuthorizationCode', value: id }));
+        const found = await look(parts, { kind: 'AuthorizationCode', value: id });
         if (found?.consumedSecondsAgo === undefined) return found?.payload;
         // The database's clock said it somewhere between the question and its answer: asked again where that is not exact enough.
         const usedAgoMs = found.consumedSecondsAgo * 1000;
@@ -302,10 +302,14 @@ function codeAdapter(database: Database): Partial<Adapter> {
 }
 
 /** Who repeats a refresh within the grace gets the same successor. */
-function refreshTokenAdapter(database: Database): Partial<Adapter> {
+function refreshTokenAdapter(parts: AdapterParts): Partial<Adapter> {
   return {
     async find(id) {
-      const found = remembered(await findGrantToken(database, { kind: 'RefreshToken', value: id }));
+      // Whether it was used elsewhere is known where it is used.
+      const isToBeUsed = currentContext()?.oidc.route === 'token';
+      const held = isToBeUsed ? parts.memory.refreshToken(id) : undefined;
+      if (held !== undefined) return remembered(held).payload;
+      const found = await look(parts, { kind: 'RefreshToken', value: id });
       if (found?.consumedSecondsAgo === undefined) return found?.payload;
       return found.consumedSecondsAgo < REFRESH_GRACE_SECONDS ? found.payload : asConsumed(found);
     },

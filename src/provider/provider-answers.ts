@@ -8,9 +8,11 @@ import { findGatewayError } from '../errors.ts';
 import type { Database } from '../database/database.ts';
 import { DEVICE_CODE_GRANT } from './client-directory.ts';
 import { completeDeviceAnswer } from './device-code-room.ts';
-import { saveIssue } from './provider-adapter.ts';
+import type { GrantMemory } from './grant-memory.ts';
 import type { EndSessionRequest, ProviderFaces, ProviderRefusal } from './provider-request.ts';
 import { requestState, type RequestState } from './request-state.ts';
+import { saveIssue } from './save-issue.ts';
+import type { TokenQuestions } from './token-questions.ts';
 
 /** Failures that the library reports as events. What a person or an application may cause all day is not among them. */
 const FAILURES = [
@@ -36,9 +38,15 @@ const POLLED = new Set(['authorization_pending', 'slow_down', 'expired_token', '
 /** Adds our part around every answer of a new provider. */
 export function surroundAnswers(
   provider: Provider,
-  parts: { readonly database: Database; readonly faces: ProviderFaces; readonly publicUrl: string },
+  parts: {
+    readonly database: Database;
+    readonly faces: ProviderFaces;
+    readonly publicUrl: string;
+    readonly memory: GrantMemory;
+    readonly tokens: TokenQuestions;
+  },
 ): void {
-  const { database, faces, publicUrl } = parts;
+  const { faces, publicUrl, memory } = parts;
   for (const event of FAILURES) {
     provider.on(event as 'server_error', (ctx: KoaContextWithOIDC, error: Error) => {
       requestState(ctx.req).failure = error;
@@ -49,8 +57,9 @@ export function surroundAnswers(
     const ctx = context as KoaContextWithOIDC;
     ctx.remove('Set-Cookie');
     const state = requestState(ctx.req);
-    if (ctx.status === 200) await finishIssue(ctx, database);
+    if (ctx.status === 200) await finishIssue(ctx, parts);
     if (ctx.status === 200 && routeOf(ctx) === 'device_authorization') completeDeviceAnswer(ctx, publicUrl);
+    if (ctx.status === 200 && routeOf(ctx) === 'userinfo') holdUserinfo(ctx, memory);
     const refusal = state.failure === undefined ? undefined : refusalOf(ctx, state);
     if (refusal !== undefined) nameFailure(ctx, state, await faces.onRefusal(ctx.req, refusal));
     else if (isEndSession(ctx)) {
@@ -90,10 +99,10 @@ function isRecord(body: unknown): body is Record<string, unknown> {
 }
 
 /** Nothing was issued until it is saved: what cannot be is a refusal in the place of the answer. */
-async function finishIssue(ctx: KoaContextWithOIDC, database: Database): Promise<void> {
+async function finishIssue(ctx: KoaContextWithOIDC, parts: Parameters<typeof saveIssue>[0]): Promise<void> {
   const state = requestState(ctx.req);
   try {
-    await saveIssue(database, state.issue);
+    await saveIssue(parts, state);
   } catch (error) {
     state.failure = error;
     const isProtocol = error instanceof errors.OIDCProviderError;
@@ -102,6 +111,15 @@ async function finishIssue(ctx: KoaContextWithOIDC, database: Database): Promise
       ? { error: error.error, error_description: error.error_description }
       : { error: 'server_error' };
   }
+}
+
+/** Asked in the usual way, the next answer to the same token is this one. */
+function holdUserinfo(ctx: KoaContextWithOIDC, memory: GrantMemory): void {
+  const { found } = requestState(ctx.req);
+  const isUsual = ctx.method === 'GET' && ctx.querystring === '' && ctx.req.headers.origin === undefined;
+  if (found === undefined || !isUsual || !isRecord(ctx.body)) return;
+  const headers = ctx.res.getHeaderNames().flatMap((name) => [name, String(ctx.res.getHeader(name))]);
+  memory.holdUserinfo({ headers, body: JSON.stringify(ctx.body) }, found);
 }
 
 function routeOf(ctx: KoaContextWithOIDC): string | undefined {

@@ -80,8 +80,6 @@ export interface ProviderFaces {
 export interface ProviderRequest {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
-  /** Origin of this gateway. */
-  readonly publicUrl: string;
   /** Of the browser, at endpoints that browsers visit. */
   readonly session: Session | undefined;
   /** Where it came from, for a person to compare. */
@@ -94,9 +92,9 @@ export interface ProviderRequest {
 export async function serveProviderRequest(
   provider: Provider,
   sessionCookie: string,
-  { request, response, publicUrl, session, place, startedAtMs }: ProviderRequest,
+  { request, response, session, place, startedAtMs }: ProviderRequest,
 ): Promise<void> {
-  const { host, protocol } = new URL(publicUrl);
+  const { answer, host, scheme } = servedBy(provider);
   const { headers } = request;
   beginRequest(request, { session, cookie: headers.cookie, place, startedAtMs });
   // A request target may be absolute and name any host (RFC 9112 section 3.2.2).
@@ -104,11 +102,29 @@ export async function serveProviderRequest(
   request.url = withoutAuthority(request.url ?? '/');
   express.originalUrl = withoutAuthority(express.originalUrl);
   headers.host = host;
-  headers['x-forwarded-proto'] = protocol.slice(0, -1);
+  headers['x-forwarded-proto'] = scheme;
   delete headers['x-forwarded-host'];
   delete headers.cookie;
   if (session !== undefined) headers.cookie = `${sessionCookie}=${session.id}`;
-  await provider.callback()(request, response);
+  await answer(request, response);
+}
+
+interface Served {
+  readonly answer: ReturnType<Provider['callback']>;
+  readonly host: string;
+  readonly scheme: string;
+}
+
+const served = new WeakMap<Provider, Served>();
+
+/** What is the same with every request to a provider. */
+function servedBy(provider: Provider): Served {
+  const known = served.get(provider);
+  if (known !== undefined) return known;
+  const { host, protocol } = new URL(provider.issuer);
+  const made = { answer: provider.callback(), host, scheme: protocol.slice(0, -1) };
+  served.set(provider, made);
+  return made;
 }
 
 function withoutAuthority(target: string): string {

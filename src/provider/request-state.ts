@@ -5,6 +5,7 @@ import type { Session } from '../sessions/session.ts';
 import type { DevicePlace } from './device-code-store.ts';
 import type { GrantTokenName, LiveGrant } from './grant-store.ts';
 import type { IssuedToken } from './issue-store.ts';
+import type { SeenGrantToken } from './grant-memory.ts';
 
 export interface RequestState {
   /** The live session of the browser; undefined at endpoints that browsers do not visit. */
@@ -17,6 +18,8 @@ export interface RequestState {
   readonly startedAtMs: number;
   /** Grants that were found with a token in this request, by id: they are not asked for again. */
   readonly grants: Map<string, LiveGrant>;
+  /** The code or token that was found last. */
+  found: SeenGrantToken | undefined;
   /** What the answer of the token endpoint uses up and holds. */
   readonly issue: {
     used: GrantTokenName | undefined;
@@ -32,12 +35,17 @@ export interface RequestState {
 
 const NOWHERE: DevicePlace = { addressBlock: 'unknown', userAgent: undefined };
 
-const states = new WeakMap<IncomingMessage, RequestState>();
+/** On the request itself: a WeakMap of all of them costs the garbage collector more than the rest of it. */
+const STATE = Symbol('state of a request to the OpenID Provider');
+
+interface Known extends IncomingMessage {
+  [STATE]?: RequestState;
+}
 
 type Beginning = Pick<RequestState, 'session' | 'cookie' | 'place' | 'startedAtMs'>;
 
 export function beginRequest(request: IncomingMessage, beginning: Beginning): void {
-  states.set(request, newState(beginning));
+  (request as Known)[STATE] = newState(beginning);
 }
 
 function newState(beginning: Beginning): RequestState {
@@ -45,6 +53,7 @@ function newState(beginning: Beginning): RequestState {
   return {
     ...beginning,
     grants: new Map(),
+    found: undefined,
     issue: { used: undefined, grant: undefined, tokens: [] },
     failure: undefined,
     get reference() {
@@ -56,7 +65,7 @@ function newState(beginning: Beginning): RequestState {
 /** An empty state for what the process does by itself. */
 export function requestState(request: IncomingMessage | undefined): RequestState {
   return (
-    (request && states.get(request)) ??
+    (request as Known | undefined)?.[STATE] ??
     newState({ session: undefined, cookie: undefined, place: NOWHERE, startedAtMs: performance.now() })
   );
 }
