@@ -13,7 +13,6 @@ import type { ClientDirectory } from './client-directory.ts';
 import { deviceInfo, DEVICE_CODE_TTL_SECONDS, DEVICE_ROUTE } from './device-code-room.ts';
 import type { GrantMemory } from './grant-memory.ts';
 import { successorKey } from './grant-payload.ts';
-import { LibraryKey } from './library-key.ts';
 import { providerAdapter, oauthFailure } from './provider-adapter.ts';
 import { surroundAnswers } from './provider-answers.ts';
 import type { ProviderFaces } from './provider-request.ts';
@@ -47,7 +46,7 @@ export function openIdProvider(parts: OpenIdProviderParts, keys: readonly Signin
   const tokens = tokenQuestions(parts.database);
   const provider = new Provider(`${parts.publicUrl}/oidc`, {
     adapter: providerAdapter({ ...parts, tokens }),
-    jwks: { keys: keys.map((key) => new LibraryKey(key)) },
+    jwks: { keys: keys.map(({ jwk }) => jwk) },
     ...surface(parts),
     ...issuing(parts),
     interactions: { policy: signInPolicy(parts), url: (ctx) => signInPath(parts.secrets, ctx) },
@@ -91,7 +90,6 @@ function surface(parts: OpenIdProviderParts): Configuration {
       ctx.body = parts.faces.failurePage(ctx.status, requestState(ctx.req).reference);
     },
     features: {
-      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       devInteractions: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
       dPoP: { enabled: false },
