@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
 import { loadProgram } from '../dist/src/compiled-program.js';
 import { emptyDatabase } from './empty-database.js';
 
@@ -38,5 +39,7 @@ const { runProgram, keepCode } = loadProgram();
 const { stdin, stdout, stderr } = process;
 const ended = runProgram(['serve'], { env, stdin, stdout, stderr }).then((status) => status || 1);
 const status = await Promise.race([ended, ask()]);
+// V8 takes code only with the options that it was made with: as a process has them when it starts, before `serve` sets one.
+setFlagsFromString('--allocation-site-pretenuring');
 if (status === 0) keepCode();
 process.exit(status);

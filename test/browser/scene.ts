@@ -106,6 +106,7 @@ async function addBrand(gateway: TestGateway) {
     privateKey,
     people,
     allowedCallbackPrefix: gateway.url,
+    givesTokenIds: true,
   });
   await gateway.addJwtCallback(organization, { publicKey, loginUrl: provider.loginUrl });
   for (const { email, name } of people) {

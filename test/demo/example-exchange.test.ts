@@ -72,7 +72,8 @@ describe('the application that exchanges an ID token', () => {
     expect(stdout).not.toMatch(/eyJ/);
   });
 
-  it.concurrent('says with code and reference why it was refused', async () => {
+  // Not beside others: it runs a command, whose modules are loaded while it runs.
+  it('says with code and reference why it was refused', async () => {
     const refused = await exchange(await ada({ aud: 'somebody-else' }));
     expect({ ...refused, stderr: '' }).toEqual({
       status: 1,
