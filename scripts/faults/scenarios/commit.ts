@@ -4,8 +4,8 @@ import { demand, type Scenario } from '../scenario.ts';
 import { until } from '../until.ts';
 import type { World } from '../world.ts';
 
-/** Part of the name under which the statement that finishes a sign-in is prepared (src/login/finish-login-store.ts). */
-const FINISHING = 'finish-login';
+/** Under which name the statement that finishes a first sign-in by a code is prepared (src/login/finish-login-store.ts). */
+const FINISHING_FIRST = 'finish-login-by-code';
 
 interface Counts {
   readonly sessions: number;
@@ -155,8 +155,11 @@ const nodeKilledAfterCommit: Scenario = {
   async run(world) {
     const { node, line } = world.site.member(1);
     const [person, callback] = await world.arrived(world.acme, 1);
+    // Somebody whom the connection knows is signed in by another statement.
+    const forget = 'DELETE FROM identities i USING users u WHERE u.id = i.user_id AND u.email = $1';
+    await world.site.query(forget, [person.email]);
     const before = await counts(world);
-    const seen = line.keepBack('answer', FINISHING);
+    const seen = line.keepBack('answer', FINISHING_FIRST);
     const answer = person.finish(callback);
     await seen;
     await until('the session is there', 5_000, async () => (await counts(world)).sessions > before.sessions);
