@@ -22,12 +22,15 @@ async function counts({ site }: World): Promise<Counts> {
   return row as unknown as Counts;
 }
 
-/** The server processes of statements of ours that wait so. */
+/** How the statements that finish a sign-in begin: others may wait beside them. */
+const FINISHING = String.raw`^\s*WITH\s+(facts|uses) AS MATERIALIZED`;
+
+/** The server processes of statements that finish a sign-in and wait so. */
 async function waiting({ site }: World, event: 'Lock' | 'SyncRep'): Promise<number[]> {
   const rows = await site.query(
     `SELECT pid FROM pg_stat_activity
-     WHERE application_name = 'gatehouse' AND datname = current_database() AND $1 IN (wait_event_type, wait_event)`,
-    [event],
+     WHERE application_name = 'gatehouse' AND datname = current_database() AND $1 IN (wait_event_type, wait_event) AND query ~ $2`,
+    [event, FINISHING],
   );
   return rows.map(({ pid }) => Number(pid));
 }
