@@ -79,6 +79,11 @@ export class BenchProvider {
     this.#hanging.add(this.issuerOf(organization));
   }
 
+  /** And from now on they are answered again. */
+  answer(organization: number): void {
+    this.#hanging.delete(this.issuerOf(organization));
+  }
+
   /**
    * The person agrees at once.
    * @returns the callback that their browser follows
