@@ -9,6 +9,8 @@ import { demand, type Scenario } from '../scenario.ts';
 import type { World } from '../world.ts';
 
 const run = promisify(execFile);
+/** More than all that a run writes takes; what is not needed is filled. */
+const DISK_MIB = 64;
 /** More than fit into the pages that have room left. */
 const MOST_SIGN_INS = 600;
 
@@ -78,7 +80,7 @@ async function signInUntilFull(world: World): Promise<number> {
 
 async function onSmallDisk(world: World): Promise<string> {
   const { server, postgres, site } = world;
-  const disk = await smallDisk(4_096, server.account);
+  const disk = await smallDisk(DISK_MIB * 1_024, server.account);
   if (disk === undefined) return refusedAsFull(world);
   await postgres.query(`CREATE TABLESPACE small LOCATION '${disk.folder}'`);
   try {
@@ -90,7 +92,7 @@ async function onSmallDisk(world: World): Promise<string> {
     demand(met > 0, 'PostgreSQL did not miss any room');
     await world.underLoad(() => disk.free());
     await world.mustSignIn(world.brand);
-    return `a disk of 4 MiB was full after ${before} more sign-ins; PostgreSQL met it ${met} times`;
+    return `a disk of ${DISK_MIB} MiB was full after ${before} more sign-ins; PostgreSQL met it ${met} times`;
   } finally {
     await disk.free();
     await moveTables(world, 'pg_default');
