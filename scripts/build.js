@@ -15,7 +15,7 @@ function sourcesIn(folder) {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.isDirectory()) return entry.name === 'node_modules' ? [] : sourcesIn(path);
-    return entry.isFile() && /\.(ts|json)$/.test(entry.name) ? [path] : [];
+    return entry.isFile() && /\.(js|ts|json)$/.test(entry.name) ? [path] : [];
   });
 }
 

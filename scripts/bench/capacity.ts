@@ -8,7 +8,7 @@ import type { Contender, Place } from './contender.ts';
 import { gatehouse, gatehouseAtScale } from './contenders/gatehouse.ts';
 import { costOf, usage, type Cost } from './measure.ts';
 import { memoryMibOf } from './process-usage.ts';
-import { measureInTurn, type Measured, type RoundsOptions, type Started } from './rounds.ts';
+import { measureInTurn, median, type Measured, type RoundsOptions, type Started } from './rounds.ts';
 import { askCheck, askEach, askRoute, askStart, type Ask } from './scale.ts';
 import { domainOf, type World } from './world.ts';
 
@@ -48,6 +48,10 @@ export interface CapacityOptions extends RoundsOptions {
 }
 
 export async function measureCapacity(world: World, options: CapacityOptions): Promise<Capacity> {
+  return { ...(await measureSetUps(world, options)), ...(await measureMemory(world, options)) };
+}
+
+async function measureSetUps(world: World, options: CapacityOptions) {
   const started: Started[] = [];
   try {
     for (const contender of SET_UPS.map(setUp)) {
@@ -58,8 +62,7 @@ export async function measureCapacity(world: World, options: CapacityOptions): P
     }
     const signIn = await measureInTurn('sign-in', started, options);
     const check = await measureInTurn('check', started, options);
-    await Promise.all(started.map(({ running }) => running.close()));
-    return { signIn, check, ...(await measureMemory(world, options)) };
+    return { signIn, check };
   } finally {
     await Promise.all(started.map(({ running }) => running.close()));
   }
@@ -82,7 +85,7 @@ async function measureMemory(world: World, options: CapacityOptions) {
   const flags = ['--import', join(import.meta.dirname, 'collector.js')];
   const site = await gatehouseAtScale({ ...world, organizations }, sessions, flags);
   await site.close();
-  let startMib = Number.NaN;
+  const starts: number[] = [];
   const held: Held[] = [];
   for (const holding of [
     { what: 'a session', count: sessions, ask: askCheck },
@@ -97,13 +100,13 @@ async function measureMemory(world: World, options: CapacityOptions) {
     const node = await site.startAgain();
     try {
       await sleep(IDLE_MS);
-      startMib = await collectedMibOf(node.pid);
+      starts.push(await collectedMibOf(node.pid));
       held.push(await holdMany({ origin: site.origin, pid: node.pid }, holding, databasePid));
     } finally {
       await node.close();
     }
   }
-  return { startMib, held };
+  return { startMib: median(starts), held };
 }
 
 async function collectedMibOf(pid: number): Promise<number> {

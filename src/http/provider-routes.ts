@@ -140,7 +140,7 @@ async function askAgainByGet(request: Request, response: Response): Promise<void
   });
   const form: unknown = request.body;
   const query = new URLSearchParams(Buffer.isBuffer(form) ? form.toString('utf8') : '');
-  seeOther(response, `/oidc${request.path}?${query.toString()}`);
+  seeOther(response, `${MOUNT}${request.path}?${query.toString()}`);
 }
 
 /** What the OpenID Provider shows people and writes down. */

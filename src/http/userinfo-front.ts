@@ -5,8 +5,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { nameRoute } from './observe-requests.ts';
 import type { HttpParts } from './parts.ts';
+import { MOUNT } from './provider-routes.ts';
 
-const PATH = '/oidc/userinfo';
+const PATH = `${MOUNT}/userinfo`;
 const SCHEME = 'Bearer ';
 
 /** @returns a handler that says whether it has answered */

@@ -289,12 +289,11 @@ export async function finishLogin(database: Database, login: FinishLogin): Promi
         const [row] = await database.query<FinishedLogin>(finishing, bindings);
         if (row !== undefined) return row;
       }
+      throw new Error('the statement that finishes a sign-in has no answer');
     } catch (error) {
       const cause = isNativeError(error) && error.cause !== undefined ? error.cause : error;
       if (tries >= MOST_TRIES || !WORTH_ANOTHER_TRY.has(sqlState(cause))) throw error;
-      continue;
     }
-    throw new Error('the statement that finishes a sign-in has no answer');
   }
 }
 

@@ -8,9 +8,15 @@ import type { Change, ChangeFeed } from '../database/change-feed.ts';
 import { dependentMemory, type Moment } from '../database/dependent-memory.ts';
 import type { FoundGrantToken, LiveGrant, Payload } from './grant-store.ts';
 
+/** Each of the two counts changes by itself. */
+interface GrantMoment {
+  readonly answers: Moment;
+  readonly refreshTokens: Moment;
+}
+
 /** What was found, and when the looking began. */
 export interface SeenGrantToken extends FoundGrantToken {
-  readonly seenAt: Moment;
+  readonly seenAt: GrantMoment;
 }
 
 interface UserinfoAnswer {
@@ -21,7 +27,7 @@ interface UserinfoAnswer {
 
 export interface GrantMemory {
   /** To be called before a token is looked for. */
-  moment(): Moment;
+  moment(): GrantMoment;
   /** What userinfo answers to an access token; undefined if that is not known, or it may be another answer by now. */
   userinfo(token: string): UserinfoAnswer | undefined;
   holdUserinfo(answer: UserinfoAnswer, to: SeenGrantToken): void;
@@ -43,14 +49,14 @@ export function grantMemory(feed: ChangeFeed, most: number): GrantMemory {
   const refreshTokens = dependentMemory<SeenGrantToken>({ feed, name: 'refresh_tokens', most, concerns });
   const alike = headersOnce();
   return {
-    moment: () => refreshTokens.moment(),
+    moment: () => ({ answers: answers.moment(), refreshTokens: refreshTokens.moment() }),
     userinfo: (token) => answers.recall(keyOf(token)),
     holdUserinfo({ headers, body }, { payload, grant, secondsLeft, seenAt }) {
       answers.hold(keyOf(String(payload['jti'])), {
         value: { headers: alike(headers), body },
         restsOn: dependenciesOf(grant),
         ttlSeconds: secondsLeft,
-        moment: seenAt,
+        moment: seenAt.answers,
       });
     },
     refreshToken: (token) => refreshTokens.recall(keyOf(token)),
@@ -65,7 +71,7 @@ export function grantMemory(feed: ChangeFeed, most: number): GrantMemory {
         },
         restsOn: dependenciesOf(grant),
         ttlSeconds: secondsLeft,
-        moment: seenAt,
+        moment: seenAt.refreshTokens,
       });
     },
     drop(token) {
