@@ -27,6 +27,7 @@ import { verifiedMemory } from './hosts/verified-memory.ts';
 import { describeError, openLog, type Logger } from './log.ts';
 import { NO_METERS, type Meters } from './meters.ts';
 import { openDirectory } from './login/directory.ts';
+import { loginFinisher } from './login/finish-login.ts';
 import { guardedFetch } from './outbound/guarded-fetch.ts';
 import { openClientDirectory } from './provider/client-directory.ts';
 import { currentProvider } from './provider/current-provider.ts';
@@ -195,11 +196,7 @@ function openParts(
   const parts: HttpParts = {
     config,
     tally: openTally(database, log, meters),
-    meters,
-    database,
-    feed,
-    log,
-    cookies,
+    ...{ meters, database, feed, log, cookies },
     limits: openLimits(config, { database, feed, log }),
     origins: openApplicationOrigins(database, feed),
     provider: currentProvider(
@@ -234,6 +231,7 @@ function openParts(
       ...config,
       database,
       directory: openDirectory(database, feed, config.cachedOrganizations),
+      finishLogin: loginFinisher(database),
       connectors: openConnectors(
         secrets,
         { fetch, allowPrivateNetworks, publicUrl, now },

@@ -3,7 +3,14 @@
  * the place where a value belongs are authenticated with it, so that nothing sealed for one use opens in another.
  * The first of the configured keys seals, all of them open.
  */
-import { createCipheriv, createDecipheriv, createHash, hkdfSync, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  hkdfSync,
+  randomBytes,
+  randomFillSync,
+} from 'node:crypto';
 import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Refusal } from './errors.ts';
@@ -93,6 +100,8 @@ export class SecretBox {
   readonly #keys: ReadonlyMap<string, Buffer>;
   readonly #currentKeyId: string;
   readonly #derived = new Map<string, Buffer>();
+  /** Of the value that is being sealed, filled anew for each. */
+  readonly #nonce = Buffer.alloc(NONCE_BYTES);
 
   /** Names the key that seals. */
   get currentKeyId(): string {
@@ -121,7 +130,7 @@ export class SecretBox {
    * @returns `<key id>.<base64url of nonce, ciphertext and tag>`
    */
   seal(purpose: SealPurpose, place: string, plaintext: string): string {
-    const nonce = randomBytes(NONCE_BYTES);
+    const nonce = randomFillSync(this.#nonce);
     const cipher = createCipheriv('aes-256-gcm', this.#keyFor(this.#currentKeyId, purpose), nonce);
     cipher.setAAD(Buffer.from(JSON.stringify([purpose, place])));
     const sealed = Buffer.concat([

@@ -50,13 +50,16 @@ function findFault(text: string): JsonFault | undefined {
   const open: (Set<string> | undefined)[] = [];
   let isAmbiguous = false;
   let last = '';
-  for (const [token] of text.matchAll(TOKENS)) {
+  TOKENS.lastIndex = 0;
+  for (let found = TOKENS.exec(text); found !== null; found = TOKENS.exec(text)) {
+    const [token] = found;
     if (token === '{' || token === '[') {
       if (open.push(token === '{' ? new Set() : undefined) > DEEPEST) return 'malformed';
     } else if (token === '}' || token === ']') {
       open.pop();
     } else if (token.startsWith('"')) {
-      const string = JSON.parse(token) as string;
+      // Without an escape it is what it looks like; one without an end is found when it is parsed.
+      const string = token.includes('\\') ? (JSON.parse(token) as string) : token.slice(1, -1);
       if (!string.isWellFormed()) return 'malformed';
       const members = open.at(-1);
       // In an object, a string after "{" or "," is a member's name.

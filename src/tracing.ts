@@ -75,6 +75,7 @@ export async function signInStep<Result>(
   facts: SignInFacts,
   work: (learn: (kind: string) => void) => Promise<Result>,
 ): Promise<Result> {
+  if (!isTraced()) return work(() => undefined);
   const attributes = {
     'gatehouse.connection.kind': facts.kind,
     'gatehouse.connection.id': facts.connectionId,
@@ -82,12 +83,12 @@ export async function signInStep<Result>(
   };
   return inSpan(`sign-in: ${step}`, { kind: SpanKind.INTERNAL, attributes }, async (span) => {
     try {
-      const result = await work((kind) => span?.setAttribute('gatehouse.connection.kind', kind));
-      span?.setAttribute('gatehouse.outcome', outcomeOf(undefined));
+      const result = await work((kind) => span.setAttribute('gatehouse.connection.kind', kind));
+      span.setAttribute('gatehouse.outcome', outcomeOf(undefined));
       return result;
     } catch (error) {
       const code = codeOf(error);
-      span?.setAttributes({ 'gatehouse.outcome': outcomeOf(code), 'gatehouse.code': code });
+      span.setAttributes({ 'gatehouse.outcome': outcomeOf(code), 'gatehouse.code': code });
       // What people and their tokens are refused for is no fault of the system.
       if (outcomeOf(code) === 'failed') fail(span, code);
       throw error;
@@ -103,6 +104,7 @@ export async function outboundCall(
   { method, url }: { readonly method: string | undefined; readonly url: URL },
   work: () => Promise<Response>,
 ): Promise<Response> {
+  if (!isTraced()) return work();
   const name = boundedMethod(method ?? 'GET');
   const { protocol, hostname, port } = url;
   const attributes = {
@@ -114,7 +116,7 @@ export async function outboundCall(
   return inSpan(name, { kind: SpanKind.CLIENT, attributes }, async (span) => {
     try {
       const response = await work();
-      span?.setAttribute('http.response.status_code', response.status);
+      span.setAttribute('http.response.status_code', response.status);
       if (response.status >= 400) fail(span, String(response.status));
       return response;
     } catch (error) {
@@ -132,7 +134,7 @@ const OPERATIONS = /^\s*(SELECT|WITH|INSERT|UPDATE|DELETE|BEGIN|COMMIT|ROLLBACK|
  * @returns what ends it, with the error if there is one
  */
 export function statementSpan(text: string): ((error: unknown) => void) | undefined {
-  if (trace.getActiveSpan() === undefined) return undefined;
+  if (!isTraced()) return undefined;
   const operation = OPERATIONS.exec(text)?.[1]?.toUpperCase() ?? 'OTHER';
   const attributes = { 'db.system.name': 'postgresql', 'db.operation.name': operation };
   const span = tracer().startSpan(operation, { kind: SpanKind.CLIENT, attributes });
@@ -142,13 +144,14 @@ export function statementSpan(text: string): ((error: unknown) => void) | undefi
   };
 }
 
+/** What the server does unasked is no part of a request, and would be very many spans of one. */
+const isTraced = () => trace.getActiveSpan() !== undefined;
+
 async function inSpan<Result>(
   name: string,
   options: { readonly kind: SpanKind; readonly attributes: Attributes },
-  work: (span: Span | undefined) => Promise<Result>,
+  work: (span: Span) => Promise<Result>,
 ): Promise<Result> {
-  // What the server does unasked is no part of a request, and would be very many spans of one.
-  if (trace.getActiveSpan() === undefined) return work(undefined);
   const span = tracer().startSpan(name, options);
   try {
     return await context.with(trace.setSpan(context.active(), span), () => work(span));
@@ -157,8 +160,8 @@ async function inSpan<Result>(
   }
 }
 
-function fail(span: Span | undefined, type: string): void {
-  span?.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR });
+function fail(span: Span, type: string): void {
+  span.setAttribute('error.type', type).setStatus({ code: SpanStatusCode.ERROR });
 }
 
 /** SQLSTATE, a system's error code, or the class. */

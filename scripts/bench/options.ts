@@ -1,12 +1,17 @@
 /** What `npm run bench` is told. */
 import { parseArgs } from 'node:util';
 
+const PARTS = [
+  ...['route', 'callback', 'sign-in', 'check', 'refresh', 'userinfo'],
+  ...['hang', 'scale', 'capacity', 'start'],
+];
+
 export const HELP = `Usage: npm run bench -- [options]
 
 Measures Gatehouse beside floors (the least that such work can cost) and peers, in turn, in the same run.
 
   --quick             everything once, for a moment: whether it runs and does the work
-  --only <workload>   route, callback, sign-in, check, refresh, userinfo, hang, scale, capacity or start;
+  --only <part>       ${PARTS.join(', ')};
                       may be given several times
   --contender <name>  only these; may be given several times
   --no-peers          Gatehouse and the floors alone
@@ -53,6 +58,9 @@ export function readOptions(args: readonly string[]): Options | 'help' | (string
       },
     });
     if (values.help) return 'help';
+    const unknown = values.only.find((part) => !PARTS.includes(part));
+    if (unknown !== undefined)
+      return `--only ${unknown}: there is no such part; there are ${PARTS.join(', ')}`;
     const isQuick = values.quick;
     return {
       isQuick,

@@ -23,7 +23,7 @@ export interface RoundsOptions extends LoadOptions {
 }
 
 /** Operations that are made ready for a second, where a work has to be prepared. */
-const PREPARED_PER_SECOND = 4_000;
+const PREPARED_PER_SECOND = 8_000;
 
 /** @throws where somebody does not do the work, or fails at it while they are measured */
 export async function measureInTurn(

@@ -111,8 +111,8 @@ export interface LoginSecrets {
 }
 
 export interface LoginRequest {
-  /** Where the provider sends the browser back. */
-  readonly callbackUrl: URL;
+  /** Where the provider sends the browser back: a whole URL. */
+  readonly callbackUrl: string;
   /** The address that the person typed, to spare them typing it again. */
   readonly loginHint: string | undefined;
   /** Longest time since the person signed in at the provider, in seconds; 0: they have to do it now. */
@@ -127,9 +127,9 @@ export interface LoginDemands {
   readonly startedAtSeconds: number;
 }
 
-/** Where to send the browser. */
+/** Where to send the browser: a whole URL. */
 interface Redirect {
-  readonly url: URL;
+  readonly url: string;
 }
 
 /** What came back, with the public URL of the callback as its base, whatever the request's Host said. */

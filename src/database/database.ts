@@ -227,5 +227,9 @@ export function sqlState(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.code : undefined;
 }
 
+/** What the server said, where a failure of ours stands for it. */
+export const causeOf = (error: unknown): unknown =>
+  error instanceof GatewayError && error.cause !== undefined ? error.cause : error;
+
 export const UNIQUE_VIOLATION = '23505';
 export const UNDEFINED_TABLE = '42P01';

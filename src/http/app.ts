@@ -11,6 +11,7 @@ import express, {
 import { GatewayError } from '../errors.ts';
 import type { ConnectionKind } from '../connections/connection.ts';
 import { describeError } from '../log.ts';
+import { failAgain } from './fail-in-app.ts';
 import { respondWithFailure } from './failures.ts';
 import { giveTicket, showHostSignOut, signOutOfHost, startSignIn, takeTicket } from './host-routes.ts';
 import { verifyForProxy } from './verify-routes.ts';
@@ -24,7 +25,6 @@ import type { Metrics } from './metrics.ts';
 import { METRICS_PATH, showMetrics } from './metrics-routes.ts';
 import { DEVICE_PATH } from './opened-code.ts';
 import type { AppParts, HttpParts } from './parts.ts';
-import { failAgain } from './provider-front.ts';
 import { MOUNT, serveOpenIdProvider } from './provider-routes.ts';
 import { isFromOurPages, prefetchStatus } from './request-facts.ts';
 import { completeJwtCallback, completeOidc, startFromEntryLink } from './sso-routes.ts';

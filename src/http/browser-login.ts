@@ -27,6 +27,8 @@ export function rememberAttempt(
 ): void {
   const sealed = sealTransaction(parts.login.secrets, transaction);
   const cookies = parts.cookies.attempts(request);
+  parts.cookies.setAttempt(response, transaction.id, sealed);
+  if (cookies.size === 0) return;
   const kept = new Set<string>();
   let size = sealed.length;
   for (const { id } of openAttempts(parts, request).slice(0, MOST_TRANSACTIONS - 1)) {
@@ -37,7 +39,6 @@ export function rememberAttempt(
   for (const id of cookies.keys()) {
     if (!kept.has(id)) parts.cookies.clearAttempt(response, id);
   }
-  parts.cookies.setAttempt(response, transaction.id, sealed);
 }
 
 /** All attempts together, in characters: proxies refuse a header line of 8 KiB, and with it the browser. */

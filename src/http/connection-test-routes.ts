@@ -39,7 +39,7 @@ export function startConnectionTest(parts: HttpParts) {
         }),
       );
       rememberAttempt(parts, { request, response }, transaction);
-      seeOther(response, redirectUrl.href);
+      seeOther(response, redirectUrl);
     } catch (error) {
       if (!(error instanceof GatewayError) || error.code === 'temporarily_unavailable') throw error;
       show(parts, { request, response }, entry, testThatDidNotStart(error));

@@ -2,7 +2,7 @@
  * Gatehouse's cookies. On https every one has the `__Host-` prefix, so no subdomain and no plain connection can
  * plant it. A name that arrives twice is as good as absent: one of the two is not ours.
  */
-import type { CookieOptions, Request, Response } from 'express';
+import type { Request, Response } from 'express';
 import { TRANSACTION_TTL_SECONDS } from '../login/login-transaction.ts';
 
 const SAFE_VALUE = /^[A-Za-z0-9._-]+$/;
@@ -54,12 +54,13 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
     deviceClaim: `${prefix}device`,
     lot: `${prefix}lot`,
   };
-  const options: CookieOptions = { httpOnly: true, secure: isHttps, sameSite: 'lax', path: '/' };
+  const attributes = `Path=/; HttpOnly; ${isHttps ? 'Secure; ' : ''}SameSite=Lax`;
+  // Names and values of ours hold nothing that would have to be encoded.
   const set = (response: Response, name: string, value: string, ttlSeconds: number) => {
-    response.cookie(name, value, { ...options, maxAge: ttlSeconds * 1000 });
+    response.appendHeader('Set-Cookie', `${name}=${value}; Max-Age=${ttlSeconds}; ${attributes}`);
   };
   const clear = (response: Response, name: string) => {
-    response.clearCookie(name, options);
+    response.appendHeader('Set-Cookie', `${name}=; Expires=Thu, 01 Jan 1970 00:00:00 GMT; ${attributes}`);
   };
   return {
     sessionName: names.session,
@@ -72,8 +73,10 @@ export function gatehouseCookies(isHttps: boolean): Cookies {
       clear(response, names.session);
     },
     attempts(request) {
+      const cookies = readCookies(request);
+      if (cookies.size === 0) return cookies;
       const start = names.attempt('');
-      const found = [...readCookies(request)].filter(([name]) => name.startsWith(start));
+      const found = [...cookies].filter(([name]) => name.startsWith(start));
       return new Map(found.map(([name, value]) => [name.slice(start.length), value]));
     },
     setAttempt(response, id, sealed) {
@@ -168,4 +171,8 @@ function parseCookies(header: string): ReadonlyMap<string, string> {
   return cookies;
 }
 
-const readCookies = (request: Request) => parseCookies(request.headers.cookie ?? '');
+const NO_COOKIES: ReadonlyMap<string, string> = new Map();
+
+function readCookies({ headers: { cookie } }: Request): ReadonlyMap<string, string> {
+  return cookie === undefined ? NO_COOKIES : parseCookies(cookie);
+}

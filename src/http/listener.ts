@@ -4,6 +4,7 @@ import { answerHeaders } from './answer-headers.ts';
 import { messagesOf } from './app-messages.ts';
 import { createApp } from './app.ts';
 import type { Answering } from './graceful-server.ts';
+import { loginFront } from './login-front.ts';
 import { observeRequests } from './observe-requests.ts';
 import type { AppParts } from './parts.ts';
 import { providerFront } from './provider-front.ts';
@@ -15,6 +16,7 @@ export function createListener(parts: AppParts): Answering {
   const app = createApp(parts);
   const observe = observeRequests(parts);
   const setHeaders = answerHeaders(parts.config);
+  const startLogin = loginFront(parts, app);
   const askProvider = providerFront(parts, app);
   const answerUserinfo = userinfoFront(parts);
   return {
@@ -24,7 +26,9 @@ export function createListener(parts: AppParts): Answering {
         if (answerUserinfo(request, response)) return;
         setHeaders(request, response);
         // They are what `kinds` makes them.
-        if (!askProvider(request as Request, response as Response)) app(request, response);
+        const exchange = [request as Request, response as Response] as const;
+        if (startLogin(...exchange) || askProvider(...exchange)) return;
+        app(request, response);
       });
     },
     kinds: messagesOf(app),

@@ -2,8 +2,8 @@
  * Endpoints of the OpenID Provider that programs ask all day, in front of Express, which cost a sixth of a refresh. What is
  * asked in any other than the usual way, and what fails, goes on to the app.
  */
-import type { IncomingMessage } from 'node:http';
-import type { Express, Request, RequestHandler, Response } from 'express';
+import type { Express, Request, Response } from 'express';
+import { failInApp } from './fail-in-app.ts';
 import type { HttpParts } from './parts.ts';
 import { answerAsProvider, MOUNT } from './provider-routes.ts';
 
@@ -14,13 +14,6 @@ const USUAL: ReadonlyMap<string, string> = new Map([
   [`${MOUNT}/userinfo`, 'GET'],
   [`${MOUNT}/jwks`, 'GET'],
 ]);
-
-const failures = new WeakMap<IncomingMessage, unknown>();
-
-/** Fails again with what failed in front of the app. */
-export const failAgain: RequestHandler = (request, _response, next) => {
-  next(failures.get(request));
-};
 
 /** @returns a handler that says whether it answers; requests and answers are what the app's server makes them (app-messages.ts) */
 export function providerFront(
@@ -35,10 +28,9 @@ export function providerFront(
     request.baseUrl = MOUNT;
     request.url = url.slice(MOUNT.length);
     answerAsProvider(parts, request, response).catch((error: unknown) => {
-      failures.set(request, error);
       request.baseUrl = '';
       request.url = url;
-      app(request, response);
+      failInApp(app, request, response, error);
     });
     return true;
   };

@@ -4,13 +4,23 @@
  */
 import { isIPv6 } from 'node:net';
 import type { Request } from 'express';
+import { LRUCache } from 'lru-cache';
 import type { Config } from '../config.ts';
 
 /** Whether the answer is to be JSON rather than a page. */
 export function wantsJson(request: Request): boolean {
+  const { accept = '' } = request.headers;
+  const known = jsonWanted.get(accept);
+  if (known !== undefined) return known;
   const best = request.accepts(['html', 'json', 'application/problem+json']);
-  return best === 'json' || best === 'application/problem+json';
+  const wanted = best === 'json' || best === 'application/problem+json';
+  if (accept.length <= LONGEST_KNOWN) jsonWanted.set(accept, wanted);
+  return wanted;
 }
+
+/** By what is said in `Accept`, which nearly everybody says in one of a few ways. */
+const jsonWanted = new LRUCache<string, boolean>({ max: 100 });
+const LONGEST_KNOWN = 500;
 
 /** Whether it is a page that a browser asks for; a script or an image cannot sign anybody in. Who does not say is believed to. */
 export function isNavigation(request: Request): boolean {

@@ -50,7 +50,7 @@ async function signOutTo(parts: HttpParts, { request, response }: Exchange, plac
   const sealed = place === undefined ? undefined : parts.login.secrets.seal('logout-request', PLACE, place);
   const elsewhere =
     ended && (await providerSignOut(parts.login, ended, { returnPath: SIGNED_OUT_PATH, place: sealed }));
-  seeOther(response, elsewhere?.href ?? place ?? SIGNED_OUT);
+  seeOther(response, elsewhere ?? place ?? SIGNED_OUT);
 }
 
 /** Bound to nobody: all that it holds is a place that is registered for an application. */

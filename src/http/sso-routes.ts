@@ -75,12 +75,13 @@ export function completeOidc(parts: HttpParts) {
 function finishOidc(parts: HttpParts) {
   return async (request: Request, response: Response): Promise<void> => {
     const connectionId = String(request.params['connection_id']);
-    const repeated = ONCE.find((name) => Array.isArray(request.query[name]));
+    const { query } = request;
+    const repeated = ONCE.find((name) => Array.isArray(query[name]));
     if (repeated !== undefined) {
       const reason = `${repeated} comes twice`;
       throw new GatewayError('malformed_request', { reason, ...(await whose(parts, connectionId)) });
     }
-    const { state } = request.query;
+    const { state } = query;
     const transaction = openAttempts(parts, request).find(
       (attempt) => attempt.secrets.state === state && attempt.connectionId === connectionId,
     );
@@ -131,7 +132,7 @@ function finishJwtCallback(parts: HttpParts) {
     const whose = { organization: entry.organization, connections, domain };
     const started = await restart(parts, request, whose);
     rememberAttempt(parts, { request, response }, started.transaction);
-    seeOther(response, started.redirectUrl.href);
+    seeOther(response, started.redirectUrl);
   };
 }
 

@@ -12,7 +12,7 @@ import { renderChoicePage } from './pages/choice-page.ts';
 import type { HttpParts } from './parts.ts';
 import { isFromAnotherSite, wantsJson } from './request-facts.ts';
 
-export interface BrowserStart extends Omit<LoginStart, 'route'> {
+export interface BrowserStart extends Pick<LoginStart, 'loginHint' | 'returnTo' | 'isFromAnotherSite'> {
   readonly ways: Ways;
   /** Id of a connection, as the request names it. */
   readonly chosenId: unknown;
@@ -33,17 +33,18 @@ export function beganElsewhere(
 }
 
 /** What is to be answered; an object, as the strategy that runs it wants. */
-export type BrowserStarted = { readonly redirectUrl: URL } | { readonly ways: Ways };
+export type BrowserStarted = { readonly redirectUrl: string } | { readonly ways: Ways };
 
 /** @throws GatewayError as starting a sign-in does */
 export async function startInBrowser(
   parts: HttpParts,
   exchange: Exchange,
-  { ways, chosenId, ...start }: BrowserStart,
+  { ways, chosenId, loginHint, returnTo, isFromAnotherSite: isForeign }: BrowserStart,
 ): Promise<BrowserStarted> {
   const route = takeWay(ways, chosenId);
   if (route === undefined) return { ways };
-  const { redirectUrl, transaction } = await startLogin(parts.login, { ...start, route });
+  const start = { route, loginHint, returnTo, isFromAnotherSite: isForeign };
+  const { redirectUrl, transaction } = await startLogin(parts.login, start);
   rememberAttempt(parts, exchange, transaction);
   return { redirectUrl };
 }
@@ -57,8 +58,8 @@ export function answerStart(
   if ('redirectUrl' in started) {
     // A script posts; a link is followed, by whatever program.
     if (request.method === 'POST' && wantsJson(request))
-      sendJson(response, { redirect_url: started.redirectUrl.href });
-    else seeOther(response, started.redirectUrl.href);
+      sendJson(response, { redirect_url: started.redirectUrl });
+    else seeOther(response, started.redirectUrl);
     return;
   }
   const { organization, connections } = started.ways;

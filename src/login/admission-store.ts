@@ -2,7 +2,8 @@
  * The question of admit-identity.ts as SQL: common table expressions that end in `admission(answer)`. Sign-ins and
  * `explain` share them, so that what is explained is what happens.
  *
- * Rows of users are locked against being disabled until the statement is over; what a statement sees is one moment.
+ * Rows of users are locked against being disabled until the statement is over; what a statement sees is one moment. The lock is the one
+ * that writing to them takes: two first sign-ins of one person that shared one would each wait for the other to let go of it.
  */
 import type { Knex } from 'knex';
 import type { UserPolicy } from '../connections/connection.ts';
@@ -55,12 +56,12 @@ export const ADMISSION = `
     SELECT u.id, u.email, u.disabled_at IS NOT NULL AS disabled
     FROM identities i JOIN users u ON u.organization_id = i.organization_id AND u.id = i.user_id
     WHERE i.organization_id = :organizationId AND i.connection_id = :connectionId AND i.issuer = :issuer AND i.subject = :subject
-    FOR SHARE OF u
+    FOR NO KEY UPDATE OF u
   ),
   named AS MATERIALIZED (
     SELECT u.id, u.disabled_at IS NOT NULL AS disabled
     FROM users u WHERE u.organization_id = :organizationId AND u.email = :email
-    FOR SHARE OF u
+    FOR NO KEY UPDATE OF u
   ),
   pair AS MATERIALIZED (
     SELECT x.id, x.relink, x.state, x.to_connection_id = CAST(:connectionId AS uuid) AS is_to,

@@ -10,7 +10,6 @@ import { canonicalEmail, type ParsedEmail } from '../organizations/email-address
 import type { SecretBox } from '../secret-box.ts';
 import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
 import { chooseConnection } from './choose-connection.ts';
-import { finishLogin } from './finish-login-store.ts';
 import type { LoginParts } from './login-parts.ts';
 import { admissionFailure, requireSession } from './open-session.ts';
 
@@ -69,15 +68,21 @@ export async function signInByBreakGlass(
   const secretDigest = sessionDigest(sessionSecret);
   if (secretDigest === undefined) throw new Error('a new session has no digest');
   const ttlSeconds = Math.min(BREAK_GLASS_SESSION_SECONDS, parts.sessionTtlSeconds);
-  const finished = await finishLogin(parts.database, {
-    organizationId,
-    connectionId: connection.id,
-    revision: connection.revision,
-    domain: email.domain,
-    email: email.address,
-    linksByEmail: true,
-    creates: 'never',
+  const finished = await parts.finishLogin({
+    question: {
+      organizationId,
+      connectionId: connection.id,
+      revision: connection.revision,
+      domain: email.domain,
+      email: email.address,
+      issuer: null,
+      subject: null,
+      linksByEmail: true,
+      creates: 'never',
+    },
+    provider: NO_PROVIDER,
     action: 'break_glass.used',
+    name: null,
     uses: [
       {
         purpose: 'break-glass',
@@ -86,7 +91,8 @@ export async function signInByBreakGlass(
         expiresAtSeconds: ticket.expiresAtSeconds + DAY_SECONDS,
       },
     ],
-    ...NO_PROVIDER,
+    callbackDigest: null,
+    clientId: null,
     sessionDigest: secretDigest,
     sessionTtlSeconds: ttlSeconds,
     sessionIdleTtlSeconds: Math.min(ttlSeconds, parts.sessionIdleTtlSeconds),
@@ -104,13 +110,8 @@ export async function signInByBreakGlass(
   return { sessionSecret, returnTo: finished.returnUrl ?? '/', ttlSeconds };
 }
 
-/** What a session has of the provider that vouched for its person: there is none. */
+/** Nobody vouched for the person but an operator. */
 const NO_PROVIDER = {
-  issuer: null,
-  subject: null,
-  name: null,
-  callbackDigest: null,
-  clientId: null,
   providerSessionId: null,
   providerExpiresAtSeconds: null,
   sealedIdToken: null,

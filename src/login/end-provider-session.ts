@@ -23,7 +23,7 @@ export async function providerSignOut(
   parts: LoginParts,
   ended: EndedSession,
   { returnPath, place }: { readonly returnPath: string; readonly place: string | undefined },
-): Promise<URL | undefined> {
+): Promise<string | undefined> {
   try {
     const entry = await parts.directory.byConnection(ended.connectionId);
     const connection = entry?.connections.find(({ id }) => id === ended.connectionId);

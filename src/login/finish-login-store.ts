@@ -1,12 +1,9 @@
 /**
- * Step 6 of the flow, the one place that opens sessions: in one statement, and so in one transaction and one round trip,
- * asks for admission, uses up what may be used once, finds or makes the user and the identity, ends the browser's previous
- * session, opens the new one and writes the audit event. Each part reads the one before it: where one yields no row,
- * nothing after it happens. Who was here before and of whom nothing is new, which is nearly everybody, is asked for first by a
- * statement that knows no other answer and takes half as long.
+ * Step 6 of the flow, whole: in one statement, and so in one transaction and one round trip, asks for admission, uses up what may
+ * be used once, finds or makes the user and the identity, ends the browser's previous session, opens the new one and writes the
+ * audit event. Each part reads the one before it: where one yields no row, nothing after it happens.
  */
-import { isNativeError } from 'node:util/types';
-import { sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
+import { causeOf, sqlState, UNIQUE_VIOLATION, type Database } from '../database/database.ts';
 import { statement, type Statement } from '../database/statement.ts';
 import { ADMISSION, LAPSED_SINCE, type AdmissionQuestion } from './admission-store.ts';
 import { issuedBeforeRestore } from '../sessions/restore-store.ts';
@@ -24,17 +21,8 @@ export interface TokenUseRow {
   readonly forSeconds?: number;
 }
 
-export interface FinishLogin extends AdmissionQuestion {
-  /** What the session's beginning is called in the audit trail. */
-  readonly action: 'login.succeeded' | 'break_glass.used';
-  readonly name: string | null;
-  /** Digests are hexadecimal. */
-  readonly uses: readonly TokenUseRow[];
-  readonly sessionDigest: Buffer;
-  readonly sessionTtlSeconds: number;
-  readonly sessionIdleTtlSeconds: number;
-  /** Of the callback that proved the identity; null where none did. */
-  readonly callbackDigest: Buffer | null;
+/** What a session has of the provider that vouched for its person. */
+export interface ProviderPart {
   /** What the provider calls its session. */
   readonly providerSessionId: string | null;
   /** When the provider's session ends, in seconds since the epoch; null: it does not say. */
@@ -45,6 +33,21 @@ export interface FinishLogin extends AdmissionQuestion {
   readonly sealedRefreshToken: string | null;
   /** How often the provider is asked; null with the token. */
   readonly followSeconds: number | null;
+}
+
+export interface FinishLogin {
+  readonly question: AdmissionQuestion;
+  readonly provider: ProviderPart;
+  /** What the session's beginning is called in the audit trail. */
+  readonly action: 'login.succeeded' | 'break_glass.used';
+  readonly name: string | null;
+  /** Digests are hexadecimal. */
+  readonly uses: readonly TokenUseRow[];
+  readonly sessionDigest: Buffer;
+  readonly sessionTtlSeconds: number;
+  readonly sessionIdleTtlSeconds: number;
+  /** Of the callback that proved the identity; null where none did. */
+  readonly callbackDigest: Buffer | null;
   readonly authenticationMethods: readonly string[];
   /** The application that showed a token; null for a browser. */
   readonly clientId: string | null;
@@ -64,40 +67,9 @@ export interface FinishedLogin extends Answered {
   readonly returnUrl: string | null;
 }
 
-const USES = `uses AS MATERIALIZED (
-    SELECT u.purpose, decode(u.digest, 'hex') AS digest,
-           coalesce(to_timestamp(u."expiresAtSeconds"), now() + make_interval(secs => u."forSeconds")) AS expires_at,
-           u."issuedAtSeconds" AS issued_at
-    FROM jsonb_to_recordset(CAST(:uses AS jsonb))
-      AS u(purpose text, digest text, "issuedAtSeconds" float8, "expiresAtSeconds" float8, "forSeconds" float8)
-  )`;
-
-const TIMES = `latest AS (
-    SELECT least(now() + make_interval(secs => CAST(:sessionTtlSeconds AS float8)),
-                 to_timestamp(CAST(:providerExpiresAtSeconds AS float8))) AS at
-  ),
-  first_check AS (
-    SELECT now() + make_interval(secs => CAST(:followSeconds AS float8) * (0.9 + 0.1 * random())) AS at
-  )`;
-
-/** Of `allowed(id)`, the person. */
-const NEW_SESSION = `INSERT INTO sessions (secret_digest, organization_id, user_id, connection_id, idle_expires_at, expires_at,
-                          provider_issuer, provider_subject, provider_session, sealed_id_token, authentication_methods,
-                          sealed_refresh_token, next_check_at)
-    SELECT CAST(:sessionDigest AS bytea), CAST(:organizationId AS uuid), allowed.id, CAST(:connectionId AS uuid),
-           now() + make_interval(secs => CAST(:sessionIdleTtlSeconds AS float8)),
-           (SELECT at FROM latest),
-           CAST(:issuer AS text), CAST(:subject AS text), CAST(:providerSessionId AS text),
-           CAST(:sealedIdToken AS text), CAST(:authenticationMethods AS text[]),
-           CAST(:sealedRefreshToken AS text), (SELECT at FROM first_check)
-    FROM allowed`;
-
-/** Fenced: by its whole key, and not by a plan that was made while the organization had next to none. */
-const TAKEN = `uses CROSS JOIN LATERAL (
-      SELECT t.* FROM single_use_tokens t
-      WHERE t.organization_id = :organizationId AND t.purpose = uses.purpose AND t.digest = uses.digest
-      OFFSET 0
-    ) AS t`;
+const LATEST_END = `least(now() + make_interval(secs => CAST(:sessionTtlSeconds AS float8)),
+                        to_timestamp(CAST(:providerExpiresAtSeconds AS float8)))`;
+const FIRST_CHECK = `now() + make_interval(secs => CAST(:followSeconds AS float8) * (0.9 + 0.1 * random()))`;
 
 /**
  * What is used, is used all together or not at all. Whatever is taken already ends it; where somebody else takes one of them at
@@ -105,10 +77,20 @@ const TAKEN = `uses CROSS JOIN LATERAL (
  */
 const FINISH = `
   WITH ${ADMISSION},
-  ${USES},
+  uses AS MATERIALIZED (
+    SELECT u.purpose, decode(u.digest, 'hex') AS digest,
+           coalesce(to_timestamp(u."expiresAtSeconds"), now() + make_interval(secs => u."forSeconds")) AS expires_at,
+           u."issuedAtSeconds" AS issued_at
+    FROM jsonb_to_recordset(CAST(:uses AS jsonb))
+      AS u(purpose text, digest text, "issuedAtSeconds" float8, "expiresAtSeconds" float8, "forSeconds" float8)
+  ),
   taken AS MATERIALIZED (
     SELECT t.purpose
-    FROM ${TAKEN}
+    FROM uses CROSS JOIN LATERAL (
+      SELECT t.* FROM single_use_tokens t
+      WHERE t.organization_id = :organizationId AND t.purpose = uses.purpose AND t.digest = uses.digest
+      OFFSET 0
+    ) AS t
     WHERE NOT coalesce(t.failed_use = CAST(:callbackDigest AS bytea), false)
       -- What the token may be used for after its while is not ours to say.
       AND NOT (t.purpose = 'opaque-token' AND t.expires_at <= now())
@@ -158,7 +140,6 @@ const FINISH = `
     -- user that it may have made included; another try finds the identity.
     RETURNING user_id
   ),
-  ${TIMES},
   allowed AS (
     SELECT person.id FROM person
     -- Without an issuer nobody vouched for the person but an operator.
@@ -170,10 +151,10 @@ const FINISH = `
     UPDATE sessions s SET
       secret_digest = CAST(:sessionDigest AS bytea), connection_id = CAST(:connectionId AS uuid), authenticated_at = now(),
       idle_expires_at = now() + make_interval(secs => CAST(:sessionIdleTtlSeconds AS float8)),
-      expires_at = (SELECT at FROM latest),
+      expires_at = ${LATEST_END},
       provider_issuer = :issuer, provider_subject = :subject, provider_session = CAST(:providerSessionId AS text),
       sealed_id_token = CAST(:sealedIdToken AS text), authentication_methods = CAST(:authenticationMethods AS text[]),
-      sealed_refresh_token = CAST(:sealedRefreshToken AS text), next_check_at = (SELECT at FROM first_check), check_failures = 0
+      sealed_refresh_token = CAST(:sealedRefreshToken AS text), next_check_at = ${FIRST_CHECK}, check_failures = 0
     FROM allowed
     -- Looked up by its digest alone, and never among all of the person or the organization.
     WHERE s.secret_digest = :previousDigest AND s.organization_id IS NOT DISTINCT FROM CAST(:organizationId AS uuid)
@@ -185,7 +166,17 @@ const FINISH = `
     WHERE s.secret_digest = :previousDigest AND NOT EXISTS (SELECT FROM renewed WHERE renewed.id = s.id)
   ),
   opened AS (
-    ${NEW_SESSION} WHERE NOT EXISTS (SELECT FROM renewed)
+    INSERT INTO sessions (secret_digest, organization_id, user_id, connection_id, idle_expires_at, expires_at,
+                          provider_issuer, provider_subject, provider_session, sealed_id_token, authentication_methods,
+                          sealed_refresh_token, next_check_at)
+    SELECT CAST(:sessionDigest AS bytea), CAST(:organizationId AS uuid), allowed.id, CAST(:connectionId AS uuid),
+           now() + make_interval(secs => CAST(:sessionIdleTtlSeconds AS float8)),
+           ${LATEST_END},
+           CAST(:issuer AS text), CAST(:subject AS text), CAST(:providerSessionId AS text),
+           CAST(:sealedIdToken AS text), CAST(:authenticationMethods AS text[]),
+           CAST(:sealedRefreshToken AS text), ${FIRST_CHECK}
+    FROM allowed
+    WHERE NOT EXISTS (SELECT FROM renewed)
     RETURNING id, user_id
   ),
   session AS (SELECT * FROM renewed UNION ALL SELECT * FROM opened),
@@ -210,50 +201,6 @@ const FINISH = `
   FROM admission`;
 
 /**
- * The same for somebody whom the connection knows by the name and address that they come with, where it is there for everybody and no
- * other connection has a say: each condition here has to imply that the whole statement would admit the person (admission-store.ts) and
- * change nothing of them. Whoever is not found here has used up nothing.
- */
-const FINISH_FOR_KNOWN = `
-  WITH ${USES},
-  ${TIMES},
-  allowed AS MATERIALIZED (
-    SELECT u.id, o.return_url
-    FROM connections c
-    JOIN organizations o ON o.id = c.organization_id
-    JOIN domains d ON d.name = :domain AND d.organization_id = o.id
-    JOIN identities i ON i.connection_id = c.id AND i.issuer = :issuer AND i.subject = :subject
-    JOIN users u ON u.organization_id = i.organization_id AND u.id = i.user_id
-    WHERE c.organization_id = :organizationId AND c.id = :connectionId AND c.status = 'active' AND c.login_revision <= :revision
-      AND o.region IS NULL AND o.disabled_at IS NULL AND d.verified_at IS NOT NULL AND u.organization_id = o.id
-      AND u.disabled_at IS NULL AND u.email = :email AND (u.name IS NOT NULL OR CAST(:name AS text) IS NULL)
-      AND EXISTS (SELECT FROM connection_routes r
-                  WHERE r.organization_id = o.id AND r.kind = 'everybody' AND r.value = '' AND r.connection_id = c.id)
-      AND NOT EXISTS (SELECT FROM connection_routes r WHERE r.organization_id = o.id AND r.connection_id <> c.id)
-      AND NOT EXISTS (SELECT FROM ${TAKEN})
-      AND NOT EXISTS (SELECT FROM uses WHERE expires_at <= now() OR ${issuedBeforeRestore('issued_at')})
-    FOR SHARE OF u
-  ),
-  used AS (
-    INSERT INTO single_use_tokens (organization_id, purpose, digest, expires_at)
-    SELECT CAST(:organizationId AS uuid), purpose, digest, expires_at FROM allowed, uses
-    ORDER BY purpose, digest
-  ),
-  opened AS (
-    ${NEW_SESSION}
-    RETURNING id
-  ),
-  event AS (
-    INSERT INTO audit_events (action, outcome, organization_id, connection_id, user_id, email, client_id)
-    SELECT CAST(:action AS text), 'success', CAST(:organizationId AS uuid), CAST(:connectionId AS uuid),
-           allowed.id, CAST(:email AS text), CAST(:clientId AS text)
-    FROM allowed
-  )
-  SELECT 'admitted' AS answer, CAST(NULL AS timestamptz) AS "lapsedSince", CAST('{}' AS text[]) AS taken, CAST('{}' AS text[]) AS over,
-         true AS "isFresh", opened.id AS "sessionId", allowed.return_url AS "returnUrl"
-  FROM opened, allowed`;
-
-/**
  * Whoever lost a race for the code of this very callback may have failed before this success. The attempt is all that such a
  * sign-in uses.
  */
@@ -274,41 +221,34 @@ const MOST_TRIES = 3;
 /** Serialization failure, deadlock, and a row that appeared between our look and our write. */
 const WORTH_ANOTHER_TRY: ReadonlySet<string | undefined> = new Set(['40001', '40P01', UNIQUE_VIOLATION]);
 
+/** Whether a statement failed because of what somebody else did at the same moment. */
+export const isWorthAnotherTry = (error: unknown): boolean => WORTH_ANOTHER_TRY.has(sqlState(causeOf(error)));
+
 /** @throws GatewayError `temporarily_unavailable`; nothing was written then, or everything was */
-export async function finishLogin(database: Database, login: FinishLogin): Promise<FinishedLogin> {
+export async function finishLoginWhole(database: Database, login: FinishLogin): Promise<FinishedLogin> {
+  const finishing = statementFor(login);
   const bindings: Readonly<Record<string, unknown>> = {
     isTest: false,
+    ...login.question,
+    ...login.provider,
     ...login,
     uses: JSON.stringify(login.uses),
     authenticationMethods: [...login.authenticationMethods],
   };
-  const statements = statementsFor(login);
   for (let tries = 1; ; tries++) {
     try {
-      for (const finishing of statements) {
-        const [row] = await database.query<FinishedLogin>(finishing, bindings);
-        if (row !== undefined) return row;
-      }
+      const [row] = await database.query<FinishedLogin>(finishing, bindings);
+      if (row !== undefined) return row;
       throw new Error('the statement that finishes a sign-in has no answer');
     } catch (error) {
-      const cause = isNativeError(error) && error.cause !== undefined ? error.cause : error;
-      if (tries >= MOST_TRIES || !WORTH_ANOTHER_TRY.has(sqlState(cause))) throw error;
+      if (tries >= MOST_TRIES || !isWorthAnotherTry(error)) throw error;
     }
   }
 }
 
-const FOR_KNOWN = statement('finish-login-for-known', FINISH_FOR_KNOWN);
 const BY_TOKEN = statement('finish-login', FINISH);
 const BY_CODE = statement('finish-login-by-code', FINISH_AFTER_LOST_RACE);
 const BY_OPAQUE_TOKEN = statement('finish-login-by-opaque-token', FINISH_BY_OPAQUE_TOKEN);
-
-/** In this order: the last one always has an answer. */
-function statementsFor(login: FinishLogin): readonly Statement[] {
-  const { previousDigest, email, issuer } = login;
-  // Whoever comes with a session goes on with it or ends it, and whoever has no address is known by a subject alone.
-  const mayBeKnown = previousDigest === null && email !== null && issuer !== null;
-  return mayBeKnown ? [FOR_KNOWN, statementFor(login)] : [statementFor(login)];
-}
 
 function statementFor({ callbackDigest, uses }: FinishLogin): Statement {
   if (callbackDigest !== null) return BY_CODE;

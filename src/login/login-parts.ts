@@ -5,11 +5,13 @@ import type { Meters } from '../meters.ts';
 import type { Regions } from '../organizations/home-region.ts';
 import type { SecretBox } from '../secret-box.ts';
 import type { Directory } from './directory.ts';
+import type { FinishedLogin, FinishLogin } from './finish-login-store.ts';
 
 export interface LoginParts {
   readonly database: Database;
   readonly directory: Directory;
   readonly connectors: OpenConnectors;
+  readonly finishLogin: (login: FinishLogin) => Promise<FinishedLogin>;
   readonly secrets: SecretBox;
   readonly meters: Meters;
   /** Ids of the attempts that this process is completing. */

@@ -3,7 +3,7 @@
  * nothing and nobody can fill the database by asking; what is stored is only that it was used. Each attempt has a
  * cookie of its own, and a browser keeps the newest five, so that tabs do not get in each other's way.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomFillSync } from 'node:crypto';
 import * as z from 'zod';
 import type { LoginSecrets } from '../connections/connector.ts';
 import type { SecretBox } from '../secret-box.ts';
@@ -31,18 +31,19 @@ const transactionShape = z.object({
 
 export type LoginTransaction = Readonly<z.infer<typeof transactionShape>>;
 
-export type NewLoginTransaction = Omit<LoginTransaction, 'id' | 'secrets'>;
+const randomness = Buffer.alloc(108);
 
-export function newTransaction(transaction: NewLoginTransaction): LoginTransaction {
-  // Asked for at once: asking is what it costs.
-  const bytes = randomBytes(108);
-  const random = (from: number, to: number) => bytes.toString('base64url', from, to);
+/** What is random in a new attempt. */
+export function newAttempt(): Pick<LoginTransaction, 'id' | 'secrets'> {
+  // Asked for at once, and into the same place each time: asking and making room is what it costs.
+  randomFillSync(randomness);
+  const random = (from: number, to: number) => randomness.toString('base64url', from, to);
   const secrets: LoginSecrets = {
     state: random(0, 32),
     nonce: random(32, 64),
     codeVerifier: random(64, 96),
   };
-  return { ...transaction, id: random(96, 108), secrets };
+  return { id: random(96, 108), secrets };
 }
 
 export function sealTransaction(secrets: SecretBox, transaction: LoginTransaction): string {

@@ -10,7 +10,7 @@ import type { EmailAddress } from '../organizations/email-address.ts';
 import { refreshTokenPlace } from '../sessions/session.ts';
 import { admissionRefusal, type Admission } from './admit-identity.ts';
 import type { AdmissionQuestion } from './admission-store.ts';
-import { finishLogin, type FinishedLogin, type TokenUseRow } from './finish-login-store.ts';
+import type { FinishedLogin, ProviderPart, TokenUseRow } from './finish-login-store.ts';
 import type { LoginParts } from './login-parts.ts';
 
 /** What a session is opened with beside an identity. */
@@ -55,8 +55,9 @@ async function finish(
   identity: VerifiedIdentity,
   opening: SessionOpening,
 ): Promise<OpenedSession> {
-  const finished = await finishLogin(parts.database, {
-    ...admissionQuestion(identity, opening),
+  const finished = await parts.finishLogin({
+    question: admissionQuestion(identity, opening),
+    provider: providerPart(parts, identity, opening.secretDigest),
     action: 'login.succeeded',
     name: identity.name ?? null,
     uses: [...(opening.attempt === undefined ? [] : [opening.attempt]), ...usesOf(identity)],
@@ -66,7 +67,8 @@ async function finish(
     sessionIdleTtlSeconds: opening.idleTtlSeconds,
     previousDigest: opening.previousDigest ?? null,
     clientId: opening.clientId ?? null,
-    ...providerSessionOf(parts, identity, opening.secretDigest),
+    // What proves the person to us is always somebody else's word.
+    authenticationMethods: ['fed', ...(identity.providerSession?.authenticationMethods ?? [])],
   });
   const id = requireSession(finished, identity.email?.address, opening.attempt === undefined);
   return { id, returnUrl: finished.returnUrl ?? undefined };
@@ -85,7 +87,8 @@ export function admissionQuestion(
     email: email?.address ?? null,
     issuer,
     subject,
-    ...users,
+    linksByEmail: users.linksByEmail,
+    creates: users.creates,
   };
 }
 
@@ -104,11 +107,12 @@ export function usesOf(identity: VerifiedIdentity): readonly TokenUseRow[] {
   }));
 }
 
-function providerSessionOf(
+function providerPart(
   { secrets }: LoginParts,
-  { providerSession, ...identity }: VerifiedIdentity,
+  identity: VerifiedIdentity,
   secretDigest: Buffer,
-) {
+): ProviderPart {
+  const { organizationId, connectionId, providerSession } = identity;
   const { idToken, followed } = providerSession ?? {};
   return {
     providerSessionId: providerSession?.id ?? null,
@@ -120,12 +124,10 @@ function providerSessionOf(
         ? null
         : secrets.seal(
             'refresh-token',
-            refreshTokenPlace({ ...identity, secretDigest }),
+            refreshTokenPlace({ organizationId, connectionId, secretDigest }),
             followed.refreshToken,
           ),
     followSeconds: followed?.everySeconds ?? null,
-    // What proves the person to us is always somebody else's word.
-    authenticationMethods: ['fed', ...(providerSession?.authenticationMethods ?? [])],
   };
 }
 

@@ -69,10 +69,13 @@ export async function routeOrganization(
  * @param chosenId id of a connection; what is not among the ways is as if nothing had been chosen
  * @returns undefined while the person has to choose
  */
-export function takeWay({ connections, ...ways }: Ways, chosenId: unknown): Route | undefined {
+export function takeWay(
+  { connections, organization, domain, email }: Ways,
+  chosenId: unknown,
+): Route | undefined {
   const [only, another] = connections;
   const connection = another === undefined ? only : connections.find(({ id }) => id === chosenId);
-  return connection && { ...ways, connection };
+  return connection && { organization, connection, domain, email };
 }
 
 /** A token that an application shows for a person of an organization. */

@@ -5,7 +5,7 @@ import { withinDeadline } from '../outbound/deadline.ts';
 import { signInStep } from '../tracing.ts';
 import { longestSignInAge } from './freshness.ts';
 import type { LoginParts } from './login-parts.ts';
-import { newTransaction, type LoginTransaction } from './login-transaction.ts';
+import { newAttempt, type LoginTransaction } from './login-transaction.ts';
 import type { Route } from './route-login.ts';
 
 export interface LoginStart {
@@ -22,7 +22,8 @@ export interface LoginStart {
 }
 
 export interface StartedLogin {
-  readonly redirectUrl: URL;
+  /** Where to send the browser: a whole URL. */
+  readonly redirectUrl: string;
   readonly transaction: LoginTransaction;
 }
 
@@ -36,26 +37,26 @@ export async function startLogin(parts: LoginParts, start: LoginStart): Promise<
 
 async function begin(parts: LoginParts, start: LoginStart): Promise<StartedLogin> {
   const { organization, connection, domain, email } = start.route;
-  const transaction = newTransaction({
+  const { id, secrets } = newAttempt();
+  const transaction: LoginTransaction = {
+    id,
+    secrets,
     organizationId: organization.id,
     connectionId: connection.id,
     revision: connection.revision,
     isFromAnotherSite: start.isFromAnotherSite,
     startedAtSeconds: parts.now() / 1000,
-    ...(email === undefined ? {} : { typedEmail: email }),
-    ...(start.returnTo === undefined ? {} : { returnTo: start.returnTo }),
-    ...(start.isTest === undefined ? {} : { isTest: start.isTest }),
-    ...(start.startedByToken === undefined ? {} : { startedByToken: start.startedByToken }),
-  });
-  const callbackUrl = new URL(
-    connectionKinds[connection.kind].callbackPath(connection, domain),
-    parts.publicUrl,
-  );
+    typedEmail: email,
+    returnTo: start.returnTo,
+    isTest: start.isTest,
+    startedByToken: start.startedByToken,
+  };
+  const callbackUrl = parts.publicUrl + connectionKinds[connection.kind].callbackPath(connection, domain);
   try {
     const { connectors } = parts;
     const connector =
       connectors.opened(connection) ?? (await withinDeadline(() => connectors.open(connection)));
-    const { url } = connector.begin(transaction.secrets, {
+    const { url } = connector.begin(secrets, {
       callbackUrl,
       loginHint: start.loginHint,
       longestAgeSeconds: longestSignInAge(start.returnTo),

@@ -10,7 +10,7 @@ import { findGatewayError, GatewayError } from '../errors.ts';
 import { parseUrl } from '../parse-url.ts';
 import { outboundCall } from '../tracing.ts';
 import { withoutUndefined } from '../without-undefined.ts';
-import { currentDeadline, joinedDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
+import { callLimit, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 import { isPublicAddress } from './public-address.ts';
 import { openResolver, type Resolver } from './resolver.ts';
 import { sendBy, sender } from './send.ts';
@@ -84,10 +84,7 @@ export function guardedFetch(policy: OutboundPolicy): GuardedFetch {
     const objection = urlObjection(url, policy);
     if (objection !== undefined)
       throw new GatewayError('identity_provider_error', { reason: `the URL ${objection}` });
-    const { signal, release } = joinedDeadline(limits.limitMs ?? OUTBOUND_DEADLINE_MS, [
-      currentDeadline(),
-      options.signal,
-    ]);
+    const { signal, release } = callLimit(limits.limitMs ?? OUTBOUND_DEADLINE_MS, options.signal);
     try {
       const { method, headers, body } = options;
       const largestKib = limits.largestKib ?? LARGEST_BODY_KIB;

@@ -4,7 +4,6 @@
  * However many need it at once, it is asked for once. It must not know what it is an answer to.
  */
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { withoutDeadline } from './deadline.ts';
 
 export interface KeepingRules {
   /** From this age on it is asked for again while it still serves. */
@@ -84,7 +83,7 @@ export class KeptAnswer<Answer> {
 
   #askNow(): Found<Promise<Answer>> {
     const atMs = this.#clock.now();
-    const answer = withoutDeadline(async () => this.#ask()).then(
+    const answer = this.#askSafely().then(
       (found) => {
         this.#last = { answer: found, atMs };
         [this.#failure, this.#asking] = [undefined, undefined];
@@ -99,6 +98,10 @@ export class KeptAnswer<Answer> {
     // Whoever waits hears of it, if anybody does.
     answer.catch(() => undefined);
     return { answer, atMs };
+  }
+
+  async #askSafely(): Promise<Answer> {
+    return this.#ask();
   }
 
   #usable(): Found<Answer> | undefined {

@@ -6,7 +6,7 @@ import { isIP } from 'node:net';
 import { isNativeError } from 'node:util/types';
 import { connect, type TLSSocket } from 'node:tls';
 import { findGatewayError, GatewayError } from '../errors.ts';
-import { currentDeadline, joinedDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
+import { callLimit, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 import { urlObjection, type OutboundPolicy } from './guarded-fetch.ts';
 import { openResolver } from './resolver.ts';
 
@@ -31,7 +31,7 @@ export async function peerCertificate(
   if (objection !== undefined) throw failure(`the URL ${objection}`);
   const url = new URL(target);
   if (url.protocol !== 'https:') return undefined;
-  const { signal, release } = joinedDeadline(OUTBOUND_DEADLINE_MS, [currentDeadline()]);
+  const { signal, release } = callLimit(OUTBOUND_DEADLINE_MS);
   const hostname = url.hostname.replace(/^\[|\]$/g, '');
   const socket = connect({
     host: hostname,

@@ -6,7 +6,7 @@
 import { GatewayError } from '../errors.ts';
 import { CallQueue } from './call-queue.ts';
 import { Circuit, type Outcome, type Trouble } from './circuit.ts';
-import { currentDeadline, joinedDeadline, OUTBOUND_DEADLINE_MS } from './deadline.ts';
+import { callLimit, OUTBOUND_DEADLINE_MS } from './deadline.ts';
 import type { GuardedFetch } from './guarded-fetch.ts';
 
 const MOST_AT_ONCE = 32;
@@ -65,7 +65,7 @@ export class ProviderLine {
     const arrivedAtMs = this.#clock.now();
     const circuit = limits.isRemembered === true ? this.#remembered : this.#asked;
     const report = await this.#queue
-      .enter(circuit, () => joinedDeadline(limitMs, [currentDeadline(), options.signal]))
+      .enter(circuit, () => callLimit(limitMs, options.signal))
       .catch((error: unknown) => {
         this.#notSent++;
         this.#onCall?.('not_sent', 0);

@@ -6,6 +6,7 @@ import { brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync } from 'n
 import { Agent, request } from 'undici';
 import { GatewayError } from '../errors.ts';
 import type { Resolver } from './resolver.ts';
+import { WholeResponse } from './whole-response.ts';
 
 /** How long a connection is kept for the next call to the same provider. */
 const KEEP_ALIVE_MS = 30_000;
@@ -26,16 +27,10 @@ export function sender({ lookup }: Resolver): Send {
   const tls = { rejectUnauthorized: true, minVersion: 'TLSv1.2' } as const;
   const dispatcher = new Agent({ connect: { lookup, ...tls }, keepAliveTimeout: KEEP_ALIVE_MS });
   return async (url, { method = 'GET', headers, body, signal, largestKib }) => {
-    const all = new Headers(headers);
-    if (!all.has('accept')) all.set('accept', '*/*');
-    if (!all.has('user-agent')) all.set('user-agent', 'gatehouse');
-    if (body instanceof URLSearchParams && !all.has('content-type')) {
-      all.set('content-type', 'application/x-www-form-urlencoded;charset=UTF-8');
-    }
     const answer = await request(url, {
       ...{ dispatcher, signal },
       method: method as 'GET',
-      headers: Object.fromEntries(all),
+      headers: withDefaults(new Headers(headers), body),
       body: bodyText(body),
     });
     const received = new Headers();
@@ -43,7 +38,8 @@ export function sender({ lookup }: Resolver): Send {
       for (const one of [value].flat()) received.append(name, one);
     }
     const bytes = await readWhole(answer.body, largestKib);
-    return responseOf({ status: answer.statusCode, headers: received }, decoded(bytes, received, largestKib));
+    const init = { status: answer.statusCode, headers: received };
+    return new WholeResponse(decoded(bytes, received, largestKib), init);
   };
 }
 
@@ -55,19 +51,25 @@ export function sendBy(send: typeof fetch): Send {
     const bytes = response.body ?? [];
     // A redirect that the web's fetch hides has the status 0.
     const status = response.type === 'opaqueredirect' ? 302 : response.status;
-    return responseOf({ status, headers }, await readWhole(bytes, largestKib));
+    return new WholeResponse(await readWhole(bytes, largestKib), { status, headers });
   };
+}
+
+/** Names and values in turn, as undici takes them with the least ado. */
+function withDefaults(headers: Headers, body: Asked['body']): string[] {
+  const all = [...headers].flat();
+  if (!headers.has('accept')) all.push('accept', '*/*');
+  if (!headers.has('user-agent')) all.push('user-agent', 'gatehouse');
+  if (body instanceof URLSearchParams && !headers.has('content-type')) {
+    all.push('content-type', 'application/x-www-form-urlencoded;charset=UTF-8');
+  }
+  return all;
 }
 
 function bodyText(body: Asked['body']): string | null {
   if (body === undefined || body === null) return null;
   if (typeof body === 'string' || body instanceof URLSearchParams) return String(body);
   throw new TypeError('only text is sent');
-}
-
-function responseOf(init: { readonly status: number; readonly headers: Headers }, bytes: Uint8Array) {
-  const hasNoBody = [204, 205, 304].includes(init.status);
-  return new Response(hasNoBody ? null : bytes, init);
 }
 
 async function readWhole(

@@ -1,5 +1,6 @@
 /** What the provider's servers answer, or do not, once a browser is back: garbage, silence, and the wrong person. */
 import { gzipSync } from 'node:zlib';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
 import type { Answering, Bends } from './evil-provider.ts';
 import { expectSignedIn, newEmail, openScene, type Scene } from './oidc-scene.ts';
@@ -164,6 +165,28 @@ describe('a provider that hangs', () => {
     const answer = await waiting;
     expect({ status: answer.status, otherDone }).toEqual({ status: timeout.status, otherDone: true });
     expect(JSON.parse(answer.body)).toMatchObject({ code: timeout.code });
+  });
+
+  it('X-12 is left alone when nobody waits any more: a second call has what the first one left of the time', async () => {
+    const visitor = scene.visitor();
+    const callback = await visitor.goToProvider(newEmail());
+    const leftAlone = new Promise<'left alone'>((resolve) => {
+      scene.provider.bend = {
+        ...userinfo((good) => good),
+        holdToken: () => sleep(3_000),
+        instead: {
+          userinfo(_request, response) {
+            response.once('close', () => {
+              resolve('left alone');
+            });
+          },
+        },
+      };
+    });
+    const started = visitor.send(callback);
+    const tooLate = sleep(7_000, 'too late', { ref: false });
+    expect(JSON.parse((await started).body)).toMatchObject({ code: 'identity_provider_timeout' });
+    expect(await Promise.race([leftAlone, tooLate])).toBe('left alone');
   });
 
   it('X-11 answers nobody: the start says so, and the next one works when it is back', async () => {

@@ -162,7 +162,7 @@ it('S-05 H-05 behind https, cookies of hosts are Secure and __Host-, and everyth
     const guest = await signedInGuest(gateway, company, 'ada@acme.example');
     const started = await guest.ask(WIKI, '/auth/verify?redirect=true');
     expect(started.headers.location).toMatch(/^https:\/\/sso\.example\/auth\/host\?request=/);
-    const attributes = 'Path=/; Expires=[^;]+; HttpOnly; Secure; SameSite=Lax$';
+    const attributes = 'Path=/; HttpOnly; Secure; SameSite=Lax$';
     expect(started.headers['set-cookie']).toEqual([
       expect.stringMatching(`^__Host-gatehouse-nonce=[\\w-]{43}; Max-Age=600; ${attributes}`),
     ]);
@@ -171,7 +171,7 @@ it('S-05 H-05 behind https, cookies of hosts are Secure and __Host-, and everyth
     expect(back.origin).toBe(`https://${WIKI}`);
     const landed = await guest.ask(WIKI, back.pathname + back.search);
     expect(landed.headers['set-cookie']).toEqual([
-      expect.stringMatching(/^__Host-gatehouse-nonce=; Path=\/; Expires=Thu, 01 Jan 1970/),
+      expect.stringMatching(/^__Host-gatehouse-nonce=; Expires=Thu, 01 Jan 1970/),
       expect.stringMatching(`^__Host-gatehouse-host=[\\w-]{43}; Max-Age=43200; ${attributes}`),
     ]);
     const { name, value } = guest.at(WIKI).cookie('host');

@@ -6,12 +6,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { GatewayError, type FailureCode } from '../../src/errors.ts';
-import {
-  currentDeadline,
-  OUTBOUND_DEADLINE_MS,
-  withinDeadline,
-  withoutDeadline,
-} from '../../src/outbound/deadline.ts';
+import { OUTBOUND_DEADLINE_MS, withinDeadline } from '../../src/outbound/deadline.ts';
 import { guardedFetch } from '../../src/outbound/guarded-fetch.ts';
 
 const TIMEOUT: FailureCode = 'identity_provider_timeout';
@@ -39,26 +34,6 @@ describe('a deadline', () => {
   it('passes on what the work brings, and what it throws', async () => {
     expect(await withinDeadline(() => Promise.resolve('done'))).toBe('done');
     await expect(withinDeadline(() => Promise.reject(new Error('own')))).rejects.toThrow('own');
-  });
-
-  it('is known to all that is done under it, and to nothing else', async () => {
-    expect(currentDeadline()).toBeUndefined();
-    await withinDeadline(async () => {
-      const deadline = currentDeadline();
-      expect(deadline).toBeInstanceOf(AbortSignal);
-      await Promise.resolve();
-      expect(currentDeadline()).toBe(deadline);
-      expect(await withoutDeadline(() => Promise.resolve(currentDeadline()))).toBeUndefined();
-      expect(currentDeadline()).toBe(deadline);
-    });
-    expect(currentDeadline()).toBeUndefined();
-  });
-
-  it('of one request is not that of another', async () => {
-    const deadlines = await Promise.all(
-      [1, 2, 3].map(() => withinDeadline(() => Promise.resolve(currentDeadline()))),
-    );
-    expect(new Set(deadlines).size).toBe(3);
   });
 });
 
@@ -96,8 +71,6 @@ describe('F-19 X-12 when the other side does not answer', () => {
       failure(() => withinDeadline(() => fetchIt(`${origin}/hang`))),
       failure(() => withinDeadline(never)),
       failure(() => withinDeadline(slowSteps)),
-      // What several wait for goes on, but none of them waits longer for it.
-      failure(() => withinDeadline(() => withoutDeadline(never))),
     ]);
     for (const { code, afterMs } of waits) {
       expect(code).toBe(TIMEOUT);

@@ -1,7 +1,6 @@
 /** The line to a provider: how many calls are under way, who waits, and when the provider is left alone. */
 import { describe, expect, it } from '@jest/globals';
 import { GatewayError } from '../../src/errors.ts';
-import { currentDeadline, withinDeadline } from '../../src/outbound/deadline.ts';
 import type { CallLimits } from '../../src/outbound/guarded-fetch.ts';
 import { ProviderLine } from '../../src/outbound/provider-line.ts';
 
@@ -19,7 +18,6 @@ const status = (code: number) => new Response(null, { status: code });
 
 interface Call {
   readonly limits: CallLimits;
-  readonly deadline: AbortSignal | undefined;
   answer(what: Response | Error): void;
 }
 
@@ -36,7 +34,7 @@ function openLine() {
           if (what instanceof Error) reject(what);
           else resolve(what);
         };
-        calls.push({ limits, deadline: currentDeadline(), answer });
+        calls.push({ limits, answer });
       }),
     { clock: { now: () => nowMs }, now: () => NOON_MS + nowMs },
   );
@@ -108,28 +106,6 @@ describe('calls at once', () => {
     calls.at(-1)?.answer(status(200));
     expect(await patient).toBe(200);
     expect(line.trouble()).toBeUndefined();
-  });
-
-  it('are under the deadline of whoever made them, not of whoever made room', async () => {
-    const { calls, send } = openLine();
-    const first = times(AT_ONCE, () => withinDeadline(() => send()));
-    const deadlines: unknown[] = [];
-    const second = times(3, () =>
-      withinDeadline(() => {
-        deadlines.push(currentDeadline());
-        return send();
-      }),
-    );
-    const third = send();
-    await nextTurn();
-    for (const call of calls) call.answer(status(200));
-    await Promise.all(first);
-    await nextTurn();
-    const found = calls.slice(AT_ONCE).map(({ deadline }) => deadline);
-    expect(found).toEqual([...deadlines, undefined]);
-    expect(new Set(found).size).toBe(4);
-    for (const call of calls.slice(AT_ONCE)) call.answer(status(200));
-    await Promise.all([...second, third]);
   });
 
   it('have what is left of their time once they have waited', async () => {

@@ -8,6 +8,7 @@ import fc from 'fast-check';
 import { USERS_OF_THE_ORGANIZATION, type Connection } from '../../src/connections/connection.ts';
 import { verifiedIdentity } from '../../src/connections/verified-identity.ts';
 import { GatewayError } from '../../src/errors.ts';
+import { loginFinisher } from '../../src/login/finish-login.ts';
 import type { LoginParts } from '../../src/login/login-parts.ts';
 import { openSession } from '../../src/login/open-session.ts';
 import { NO_METERS } from '../../src/meters.ts';
@@ -40,6 +41,7 @@ async function userOf({ subject, email }: Claims): Promise<string | undefined> {
   const { database } = gateway;
   const parts = {
     database,
+    finishLogin: loginFinisher(database),
     meters: NO_METERS,
     sessionTtlSeconds: 60,
     sessionIdleTtlSeconds: 60,

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { openHostRequest, openTicket, sealHostRequest, sealTicket } from '../../src/hosts/host-sign-in.ts';
 import { newBreakGlassTicket, openBreakGlassTicket, breakGlassPath } from '../../src/login/break-glass.ts';
 import { openConfirmation, sealConfirmation } from '../../src/login/login-confirmation.ts';
-import { newTransaction, openTransactions, sealTransaction } from '../../src/login/login-transaction.ts';
+import { newAttempt, openTransactions, sealTransaction } from '../../src/login/login-transaction.ts';
 import { openTestTicket, testPath } from '../../src/login/test-link.ts';
 import type { LoginParts } from '../../src/login/login-parts.ts';
 import { acceptedReturnTo } from '../../src/login/return-to.ts';
@@ -104,15 +104,15 @@ describe('a sealed value', () => {
   });
 });
 
-const transaction = (more: object = {}) =>
-  newTransaction({
-    organizationId: 'organization',
-    connectionId: 'connection',
-    revision: 1,
-    isFromAnotherSite: false,
-    startedAtSeconds: NOW,
-    ...more,
-  });
+const transaction = (more: object = {}) => ({
+  ...newAttempt(),
+  organizationId: 'organization',
+  connectionId: 'connection',
+  revision: 1,
+  isFromAnotherSite: false,
+  startedAtSeconds: NOW,
+  ...more,
+});
 const hostRequest = { host: 'app.example', scheme: 'https', path: '/', nonceDigest: 'digest' } as const;
 
 /** Everything that a browser carries sealed, and who opens it. */

@@ -1,4 +1,5 @@
 /** What an operator does with the home of an organization, what people then meet, and what two regions say of each other. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectRefusal, send } from '../attacks/refusal.ts';
 import type { Outcome } from '../cli/command-line.ts';
@@ -182,6 +183,8 @@ describe('regions that do not agree', () => {
     ['this very region', 'eu', /is to live here, and is not set up for it/],
   ])('send nobody to %s', async (_, region, reason) => {
     await regions.eu.sql(`UPDATE organizations SET region = $1 WHERE slug = 'lost'`, [region]);
+    // What another process changed is heard of within a second.
+    await sleep(1_000);
     const login = () => send(`${regions.eu.url}/login`, form({ email: `${NAME}@lost.example` }));
     await expectRefusal(regions.eu, login, { status: 404, code: 'unknown_domain', reason });
     expect(await eu('explain', `${NAME}@lost.example`)).toMatchObject({ outcome: 'refused' });

@@ -23,7 +23,7 @@ async function counts({ site }: World): Promise<Counts> {
 }
 
 /** How the statements that finish a sign-in begin: others may wait beside them. */
-const FINISHING = String.raw`^\s*WITH\s+(facts|uses) AS MATERIALIZED`;
+const FINISHING = String.raw`^\s*WITH\s+(facts|logins) AS MATERIALIZED`;
 
 /** The server processes of statements that finish a sign-in and wait so. */
 async function waiting({ site }: World, event: 'Lock' | 'SyncRep'): Promise<number[]> {

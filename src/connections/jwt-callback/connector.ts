@@ -19,8 +19,8 @@ export function openJwtCallbackConnector(
     flow: 'redirect',
     begin(_, { callbackUrl }) {
       const url = new URL(settings.loginUrl);
-      url.searchParams.set('callback_url', callbackUrl.href);
-      return { url };
+      url.searchParams.set('callback_url', callbackUrl);
+      return { url: url.href };
     },
     complete(callback, _secrets, _demands, observe) {
       const token = callback.url.searchParams.get('token') ?? '';

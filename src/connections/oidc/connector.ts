@@ -3,9 +3,10 @@
  * has no address. The protocol is openid-client's, but for signatures (signed-token.ts); the rules that go beyond it are in
  * id-token-rules.ts.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import * as client from 'openid-client';
 import { GatewayError } from '../../errors.ts';
+import { OUTBOUND_DEADLINE_MS } from '../../outbound/deadline.ts';
 import { amrOf } from '../authentication-methods.ts';
 import { verifySignature } from '../signed-token.ts';
 import { verifiedIdentity, type AddressedIdentity } from '../verified-identity.ts';
@@ -43,11 +44,20 @@ export async function openOidcConnector(
   const provider = await openProvider(connection, context);
   const { keys, clock } = provider;
   const opened = { connection, provider };
+  /** Of the last one where nobody demanded anything in particular. */
+  let usual: { readonly callbackUrl: string; readonly common: string } | undefined;
+  const commonTo = (request: LoginRequest) => {
+    const { callbackUrl, longestAgeSeconds } = request;
+    if (longestAgeSeconds !== undefined) return commonRequest(opened, request);
+    if (usual?.callbackUrl !== callbackUrl)
+      usual = { callbackUrl, common: commonRequest(opened, { callbackUrl }) };
+    return usual.common;
+  };
   return {
     flow: 'redirect',
     begin(secrets, request) {
       try {
-        return begin(opened, secrets, request);
+        return { url: commonTo(request) + ownRequest(secrets, request.loginHint) };
       } catch (error) {
         throw providerFailure(error);
       }
@@ -69,7 +79,7 @@ export async function openOidcConnector(
       }),
     refresh: (signIn) =>
       refreshSignIn(
-        { settings: connection.settings, config: provider.configuration, keys, clock, now: context.now },
+        { settings: connection.settings, configure: provider.configure, keys, clock, now: context.now },
         signIn,
       ),
   };
@@ -85,7 +95,7 @@ function endSession({ connection, provider: { configuration, metadata } }: Opene
     ...(connection.settings.logoutReturns ? { post_logout_redirect_uri: returnUrl.href } : {}),
     ...(connection.settings.logoutReturns && state !== undefined ? { state } : {}),
   });
-  return { url };
+  return { url: url.href };
 }
 
 interface Opened {
@@ -100,21 +110,24 @@ interface Completion {
   readonly observe: ClaimsObserver | undefined;
 }
 
-function begin({ connection, provider }: Opened, secrets: LoginSecrets, request: LoginRequest) {
+/** The part of an authorization request that is the same for everybody, which is nearly all the work of making one. */
+function commonRequest({ connection, provider }: Opened, request: Omit<LoginRequest, 'loginHint'>): string {
   const offline = offlineAccess(connection.settings, provider.metadata);
-  const url = client.buildAuthorizationUrl(provider.configuration, {
-    redirect_uri: request.callbackUrl.href,
+  return client.buildAuthorizationUrl(provider.configuration, {
+    redirect_uri: request.callbackUrl,
     scope: offline.scope,
     ...offline.parameters,
-    state: secrets.state,
-    nonce: secrets.nonce,
-    // RFC 7636 section 4.2. The library's own goes by way of another thread.
-    code_challenge: createHash('sha256').update(secrets.codeVerifier).digest('base64url'),
     code_challenge_method: 'S256',
-    ...(request.loginHint === undefined ? {} : { login_hint: request.loginHint }),
     ...demandParameters(connection, request.longestAgeSeconds, offline.needsConsent),
-  });
-  return { url };
+  }).href;
+}
+
+/** What is one person's own; of base64url nothing needs to be encoded. */
+function ownRequest({ state, nonce, codeVerifier }: LoginSecrets, loginHint: string | undefined): string {
+  // RFC 7636 section 4.2. The library's own goes by way of another thread.
+  const challenge = hash('sha256', codeVerifier, 'base64url');
+  const hint = loginHint === undefined ? '' : `&login_hint=${encodeURIComponent(loginHint)}`;
+  return `&state=${state}&nonce=${nonce}&code_challenge=${challenge}${hint}`;
 }
 
 /** The shorter one of what the organization and what the application demands. */
@@ -150,6 +163,7 @@ async function complete(
     throw new GatewayError('malformed_request', { reason: `the callback has ${found}` });
   }
   const { configuration, keys, metadata } = provider;
+  const startedAtMs = performance.now();
   const tokens = await client.authorizationCodeGrant(configuration, callback.url, {
     expectedState: secrets.state,
     expectedNonce: secrets.nonce,
@@ -178,7 +192,12 @@ async function complete(
   // Asked only where the ID token has no address: openid-client compares its subject with the ID token's.
   const userInfo =
     claims[emailClaim] === undefined && metadata.userinfo_endpoint !== undefined
-      ? await client.fetchUserInfo(configuration, tokens.access_token, claims.sub)
+      ? await client.fetchUserInfo(
+          // What the first call has left of the time: nobody waits any longer.
+          provider.configure({ limitMs: OUTBOUND_DEADLINE_MS - (performance.now() - startedAtMs) }),
+          tokens.access_token,
+          claims.sub,
+        )
       : undefined;
   if (userInfo !== undefined) observe?.(userInfo);
   return verifiedIdentity(connection, {

@@ -8,9 +8,9 @@ import type { FollowedSignIn, ProviderRefresh } from '../connector.ts';
 import { ID_TOKEN_RULES, requireStrictIdToken, sessionExpiry } from './id-token-rules.ts';
 import { withSkew, type ProviderClock } from './provider-clock.ts';
 import { providerFailure } from './provider-failure.ts';
-import { withRefreshAnswer } from './refresh-answer.ts';
 import type { ProviderKeys } from '../provider-keys.ts';
 import { verifySignature } from '../signed-token.ts';
+import type { OpenProvider } from './open-provider.ts';
 import type { LastingMetadata } from './provider-metadata.ts';
 import type { OidcSettings } from './settings.ts';
 
@@ -75,7 +75,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
 
 interface Opened {
   readonly settings: OidcSettings;
-  readonly config: client.Configuration;
+  readonly configure: OpenProvider['configure'];
   readonly keys: ProviderKeys;
   readonly clock: ProviderClock;
   /** Milliseconds since the epoch. */
@@ -89,19 +89,23 @@ interface Opened {
 export async function refreshSignIn(opened: Opened, signIn: FollowedSignIn): Promise<ProviderRefresh> {
   // What one provider gave is shown to no other.
   if (signIn.issuer !== opened.settings.issuer) return refused('the connection has another provider now');
-  return withRefreshAnswer(async (answer) => {
-    try {
-      return await standingOf(opened, signIn);
-    } catch (error) {
-      const failure = withSkew(providerFailure(error), opened.clock);
-      return { standing: 'unknown', refreshToken: answer.refreshToken, failure };
-    }
+  let next: string | undefined;
+  const config = opened.configure({
+    onRefreshToken(token) {
+      next = token;
+    },
   });
+  try {
+    return await standingOf({ ...opened, config }, signIn);
+  } catch (error) {
+    const failure = withSkew(providerFailure(error), opened.clock);
+    return { standing: 'unknown', refreshToken: next, failure };
+  }
 }
 
 /** @throws whatever it is that nothing follows from */
 async function standingOf(
-  { settings, config, keys, now }: Opened,
+  { settings, config, keys, now }: Opened & { readonly config: client.Configuration },
   signIn: FollowedSignIn,
 ): Promise<ProviderRefresh> {
   const tokens = await grantOf(config, signIn.refreshToken);

@@ -9,7 +9,7 @@ import type { ConnectorContext } from '../connector.ts';
 import type { ProviderKeys } from '../provider-keys.ts';
 import { CLOCK_TOLERANCE_SECONDS } from '../jwt-rules.ts';
 import { providerClock, type ProviderClock } from './provider-clock.ts';
-import { providerFetch } from './provider-fetch.ts';
+import { providerFetch, type CallRules } from './provider-fetch.ts';
 import {
   endpointOrigins,
   fetchProviderMetadata,
@@ -26,6 +26,8 @@ export interface OpenProvider {
   readonly keys: ProviderKeys;
   readonly clock: ProviderClock;
   readonly configuration: client.Configuration;
+  /** Another configuration, for calls that are particular. */
+  readonly configure: (rules: CallRules) => client.Configuration;
 }
 
 /**
@@ -69,16 +71,21 @@ export async function openProvider(
   };
   const keys = context.keysAt(metadata.jwks_uri);
   const clock = providerClock(context.now);
-  const configuration = new client.Configuration(
-    metadata as client.ServerMetadata,
-    settings.clientId,
-    { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
-    SENDS_NO_SECRET,
-  );
-  const fetch = providerFetch(context.fetch, metadata, { clock, authentication });
-  configuration[client.customFetch] = (url, options) => fetch(url, options as RequestInit);
-  // What may be reached over http was decided where the URL was registered and is asked again by guarded-fetch.
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback providers need it
-  if (allowPrivateNetworks) client.allowInsecureRequests(configuration);
-  return { metadata, keys, clock, configuration };
+  const configure = (rules?: CallRules) => {
+    const configuration = new client.Configuration(
+      metadata as client.ServerMetadata,
+      settings.clientId,
+      { [client.clockTolerance]: CLOCK_TOLERANCE_SECONDS },
+      SENDS_NO_SECRET,
+    );
+    const fetch = providerFetch(context.fetch, metadata, { clock, authentication }, rules);
+    configuration[client.customFetch] = (url, options) => fetch(url, options as RequestInit);
+    // The call has limits of its own.
+    configuration.timeout = 0;
+    // What may be reached over http was decided where the URL was registered and is asked again by guarded-fetch.
+    // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so only to be noticed; loopback providers need it
+    if (allowPrivateNetworks) client.allowInsecureRequests(configuration);
+    return configuration;
+  };
+  return { metadata, keys, clock, configuration: configure(), configure };
 }
