@@ -11,7 +11,7 @@ import type { SecretBox } from '../secret-box.ts';
 import { newSessionSecret, sessionDigest } from '../sessions/session.ts';
 import { chooseConnection } from './choose-connection.ts';
 import type { LoginParts } from './login-parts.ts';
-import { admissionFailure, requireSession } from './open-session.ts';
+import { admissionFailure, admissionQuestion, requireSession } from './open-session.ts';
 
 const PLACE = 'link';
 /** Time for what cannot wait, and no day's work. */
@@ -69,17 +69,10 @@ export async function signInByBreakGlass(
   if (secretDigest === undefined) throw new Error('a new session has no digest');
   const ttlSeconds = Math.min(BREAK_GLASS_SESSION_SECONDS, parts.sessionTtlSeconds);
   const finished = await parts.finishLogin({
-    question: {
-      organizationId,
-      connectionId: connection.id,
-      revision: connection.revision,
-      domain: email.domain,
-      email: email.address,
-      issuer: null,
-      subject: null,
-      linksByEmail: true,
-      creates: 'never',
-    },
+    question: admissionQuestion(
+      { organizationId, connectionId: connection.id, email, issuer: null, subject: null },
+      { revision: connection.revision, users: { linksByEmail: true, creates: 'never' } },
+    ),
     provider: NO_PROVIDER,
     action: 'break_glass.used',
     name: null,

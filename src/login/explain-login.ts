@@ -22,6 +22,7 @@ import { admissionRefusal } from './admit-identity.ts';
 import { chooseConnection, type RouteDecision } from './choose-connection.ts';
 import { findDirectoryEntry, findPersonRoutes, type DirectoryEntry } from './directory-store.ts';
 import { homeOf } from './find-home.ts';
+import { admissionQuestion } from './open-session.ts';
 
 interface ExplainedConnection {
   readonly id: string;
@@ -195,16 +196,13 @@ async function explainAdmission(
     steps,
   }: { readonly email: ParsedEmail; readonly connection: RedirectConnection; readonly steps: string[] },
 ): Promise<Omit<Explanation, 'asked'>> {
-  const { answer, lapsedSince, userExists } = await askAdmission(database, {
-    organizationId: organization.id,
-    connectionId: connection.id,
-    revision: connection.revision,
-    domain: email.domain,
-    email: email.address,
-    issuer: null,
-    subject: null,
-    ...USERS_OF_THE_ORGANIZATION,
-  });
+  const { answer, lapsedSince, userExists } = await askAdmission(
+    database,
+    admissionQuestion(
+      { organizationId: organization.id, connectionId: connection.id, email, issuer: null, subject: null },
+      { revision: connection.revision, users: USERS_OF_THE_ORGANIZATION },
+    ),
+  );
   if (answer !== 'admitted') {
     const { code, reason } = admissionRefusal(answer, lapsedSince);
     steps.push(`After signing in there, the person is refused: ${reason}.`);

@@ -1,6 +1,6 @@
 /**
  * Steps 4 to 6 of the flow, whatever brought the identity: may it in, as whom, and the session (admit-identity.ts,
- * admission-store.ts, finish-login-store.ts). Here the question is put together and its answer becomes a failure or a session.
+ * admission-store.ts, finish-login.ts). Here the question is put together and its answer becomes a failure or a session.
  */
 import { connectionPlace, type UserPolicy } from '../connections/connection.ts';
 import type { VerifiedIdentity } from '../connections/verified-identity.ts';
@@ -74,11 +74,16 @@ async function finish(
   return { id, returnUrl: finished.returnUrl ?? undefined };
 }
 
+/** Of an identity, or of an address whose subject is not known. */
+interface Asked extends Pick<VerifiedIdentity, 'organizationId' | 'connectionId' | 'email'> {
+  readonly issuer: string | null;
+  readonly subject: string | null;
+}
+
 export function admissionQuestion(
-  identity: VerifiedIdentity,
+  { organizationId, connectionId, issuer, subject, email }: Asked,
   { revision, users }: Pick<SessionOpening, 'revision' | 'users'>,
 ): AdmissionQuestion {
-  const { organizationId, connectionId, issuer, subject, email } = identity;
   return {
     organizationId,
     connectionId,

@@ -1,7 +1,7 @@
 /**
  * Sessions in PostgreSQL, by the database's clock. A session is good only while its user, organization and connection
  * are; that is asked with every look-up, so nothing that was disabled can be reached through an old session.
- * Sessions are opened in one place alone: login/finish-login-store.ts.
+ * Sessions are opened in one place alone: login/finish-login.ts.
  */
 import { insertAuditEvent } from '../audit/audit-store.ts';
 import type { ConnectionKind } from '../connections/connection.ts';
