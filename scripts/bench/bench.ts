@@ -185,7 +185,10 @@ function worldOf(postgres: Postgres, provider: BenchProvider, { organizations }:
   };
 }
 
-const options = readOptions(process.argv.slice(2));
+const options = readOptions(
+  process.argv.slice(2),
+  CONTENDERS.map(({ name }) => name),
+);
 if (options === 'help') process.stdout.write(HELP);
 else if (typeof options === 'string') {
   process.stderr.write(`${options}\n${HELP}`);

@@ -39,8 +39,14 @@ export interface Options {
   readonly hasPeers: boolean;
 }
 
-/** @returns `help`, or what is wrong, where there is nothing to run */
-export function readOptions(args: readonly string[]): Options | 'help' | (string & {}) {
+/**
+ * @param contenders names of all that can be measured
+ * @returns `help`, or what is wrong, where there is nothing to run
+ */
+export function readOptions(
+  args: readonly string[],
+  contenders: readonly string[],
+): Options | 'help' | (string & {}) {
   try {
     const { values } = parseArgs({
       args: [...args],
@@ -58,9 +64,8 @@ export function readOptions(args: readonly string[]): Options | 'help' | (string
       },
     });
     if (values.help) return 'help';
-    const unknown = values.only.find((part) => !PARTS.includes(part));
-    if (unknown !== undefined)
-      return `--only ${unknown}: there is no such part; there are ${PARTS.join(', ')}`;
+    requireKnown('--only', values.only, PARTS);
+    requireKnown('--contender', values.contender, contenders);
     const isQuick = values.quick;
     return {
       isQuick,
@@ -78,6 +83,12 @@ export function readOptions(args: readonly string[]): Options | 'help' | (string
   } catch (error) {
     return (error as Error).message;
   }
+}
+
+function requireKnown(name: string, given: readonly string[], known: readonly string[]): void {
+  const unknown = given.find((one) => !known.includes(one));
+  if (unknown !== undefined)
+    throw new Error(`${name} ${unknown}: there is none; there are ${known.join('; ')}`);
 }
 
 function numberOf(name: string, text: string | undefined, otherwise: number): number {

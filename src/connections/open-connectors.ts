@@ -62,6 +62,8 @@ interface Opened extends ConnectionLine {
   readonly connector: KeptAnswer<Connector>;
   /** On a clock that is never set back. */
   usedAtMs: number;
+  /** Until others need its room. */
+  isHeld: boolean;
 }
 
 /** What is told of what goes on. */
@@ -76,10 +78,18 @@ export function openConnectors(
   context: Omit<ConnectorContext, 'clientSecrets' | 'keysAt'>,
   { onVerdict, onCall }: ProviderListeners,
 ): OpenConnectors {
+  /**
+   * By the connection as it was read, which is found sooner than its id. Who makes room is told by the slower way, which each that is in
+   * use takes once an hour.
+   */
+  const byConnection = new WeakMap<Connection, Opened>();
   const cache = new LRUCache<string, Opened>({
     ...growTo(MOST_OPEN),
     ttl: RULES.usableForMs,
     updateAgeOnGet: true,
+    dispose: (opened) => {
+      opened.isHeld = false;
+    },
   });
   const openAnew = (connection: Connection): Opened => {
     const { id, kind, revision } = connection;
@@ -103,19 +113,25 @@ export function openConnectors(
       ),
     };
     const connector = new KeptAnswer(() => openConnection(connection, opening), RULES);
-    const opened = { connectionId: id, kind, revision, line, connector, usedAtMs: 0 };
+    const opened = { connectionId: id, kind, revision, line, connector, usedAtMs: 0, isHeld: true };
     cache.set(id, opened);
     return opened;
   };
   const use = (connection: Connection): KeptAnswer<Connector> => {
     const known = cache.get(connection.id);
     const opened = known?.revision === connection.revision ? known : openAnew(connection);
+    byConnection.set(connection, opened);
     opened.usedAtMs = performance.now();
     return opened.connector;
   };
   return {
     open: (connection: Connection) => use(connection).get(),
-    opened: (connection: Connection) => use(connection).young(),
+    opened(connection: Connection) {
+      const opened = byConnection.get(connection);
+      if (opened?.isHeld !== true) return undefined;
+      opened.usedAtMs = performance.now();
+      return opened.connector.young();
+    },
     lines() {
       const oldestMs = performance.now() - HOUR_MS;
       return [...cache.values()].filter(

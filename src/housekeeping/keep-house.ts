@@ -2,8 +2,8 @@
  * Removes what has expired, so that nothing grows with the years or with failed sign-ins. One node at a time makes a round every few
  * minutes, in small batches with pauses between them; nobody waits for it, and what it cannot remove now it removes next time.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from '../database/database.ts';
+import { pause } from '../pause.ts';
 import { lookRecurringly } from '../recurring-look.ts';
 import { postponeRound, removals, removeSome, takeRound, type RemovedKind } from './housekeeping-store.ts';
 
@@ -91,8 +91,4 @@ export async function makeRound(
     }
   }
   return { removed, faults };
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await sleep(ms, undefined, { signal, ref: false }).catch(() => undefined);
 }

@@ -2,7 +2,7 @@
  * Which connections a person may take: of the organization's routes the most precise that speak of them, and then the cut-over.
  * Where several are left, the person chooses. It decides from what it is given, and so does `explain`.
  */
-import type { RedirectConnection } from '../connections/connection.ts';
+import type { Connection, RedirectConnection } from '../connections/connection.ts';
 import { isRedirectConnection } from '../connections/connection-kinds.ts';
 import { lotOf, moveOf, type Cutover, type MoveReason } from '../cutover/cutover.ts';
 import type { ParsedEmail } from '../organizations/email-address.ts';
@@ -58,32 +58,39 @@ function routedConnections(
   entry: DirectoryEntry,
   person: PersonToRoute | undefined,
 ): Pick<RouteDecision, 'by' | 'routed'> {
-  const known = entry.connections.filter(isRedirectConnection).filter(({ status }) => status !== 'draft');
-  const among = (ids: readonly string[]) => known.filter(({ id }) => ids.includes(id));
-  const routesOf = (kind: 'domain' | 'everybody', value?: string) =>
-    among(
-      entry.routes
-        .filter((route) => route.kind === kind && (value === undefined || route.value === value))
-        .map(({ connectionId }) => connectionId),
-    );
-  const everybody = ['everybody', routesOf('everybody')] as const;
-  const byPrecision =
-    person === undefined
-      ? // Who typed nothing may be of any domain, where no connection is for everybody.
-        ([everybody, ['domain', routesOf('domain')]] as const)
-      : ([
-          ['address', among(person.routes.connectionIds)],
-          ['domain', routesOf('domain', person.email.domain)],
-          everybody,
-        ] as const);
-  for (const [by, routed] of byPrecision) if (routed.length > 0) return { by, routed };
-  const hasRoutes = new Set([
-    ...entry.addressRouted,
-    ...entry.routes.map(({ connectionId }) => connectionId),
-  ]);
-  const free = known.filter(({ id }) => !hasRoutes.has(id));
+  const known = entry.connections.filter(isRoutable);
+  for (const by of person === undefined ? WITHOUT_ADDRESS : BY_PRECISION) {
+    const routed = known.filter(({ id }) => isRouted(entry, person, by, id));
+    if (routed.length > 0) return { by, routed };
+  }
+  const free = known.filter(({ id }) => !hasRoutes(entry, id));
   return { by: 'rest', routed: free.length === 1 ? free : [] };
 }
+
+const BY_PRECISION = ['address', 'domain', 'everybody'] as const;
+/** Who typed nothing may be of any domain, where no connection is for everybody. */
+const WITHOUT_ADDRESS = ['everybody', 'domain'] as const;
+
+const isRoutable = (connection: Connection): connection is RedirectConnection =>
+  isRedirectConnection(connection) && connection.status !== 'draft';
+
+/** Whether a route of that precision leads the person to the connection. */
+function isRouted(
+  { routes }: DirectoryEntry,
+  person: PersonToRoute | undefined,
+  by: (typeof BY_PRECISION)[number],
+  id: string,
+): boolean {
+  if (by === 'address') return person?.routes.connectionIds.includes(id) === true;
+  const domain = by === 'domain' ? person?.email.domain : undefined;
+  return routes.some(
+    ({ connectionId, kind, value }) =>
+      kind === by && connectionId === id && (domain === undefined || value === domain),
+  );
+}
+
+const hasRoutes = ({ addressRouted, routes }: DirectoryEntry, id: string): boolean =>
+  addressRouted.includes(id) || routes.some(({ connectionId }) => connectionId === id);
 
 /** One of the two connections of a cut-over is left, and whatever else the person may choose. */
 function afterMove(

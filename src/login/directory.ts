@@ -58,12 +58,22 @@ export function openDirectory(database: Database, feed: ChangeFeed, most: number
   };
 }
 
+/** One for each organization, whatever it was found by. */
+interface Place {
+  /** Undefined once something of it was changed, or nobody asked for long. */
+  entry: DirectoryEntry | undefined;
+}
+
+/** Where keys lead that nobody has. */
+const NOWHERE: Place = { entry: undefined };
+
 class CachedDirectory {
   readonly #database: Database;
   readonly #feed: ChangeFeed;
-  /** Key to organization id; the empty string for a key that leads nowhere. */
-  readonly #ids: LRUCache<string, string>;
-  readonly #entries: LRUCache<string, DirectoryEntry>;
+  /** Organizations by all that they were found by. */
+  readonly #places: LRUCache<string, Place>;
+  /** By their ids; the one that was read longest ago makes room. */
+  readonly #organizations: LRUCache<string, Place>;
   /** Reads under way, so that a thousand people of one company ask once. */
   readonly #reading = new Map<string, Promise<DirectoryEntry | undefined>>();
   /** Grows with every change that concerns the directory: what was read before may be outdated. */
@@ -72,21 +82,23 @@ class CachedDirectory {
   #misses = 0;
 
   constructor(database: Database, feed: ChangeFeed, most: number) {
-    this.#ids = new LRUCache(growTo(KEYS_OF_EACH * most));
-    this.#entries = new LRUCache(growTo(most));
+    this.#places = new LRUCache(growTo(KEYS_OF_EACH * most));
+    this.#organizations = new LRUCache({
+      ...growTo(most),
+      dispose: (place) => {
+        place.entry = undefined;
+      },
+    });
     this.#database = database;
     this.#feed = feed;
   }
 
   find(key: DirectoryKey, value: string): Promise<DirectoryEntry | undefined> {
     const name = `${key} ${value}`;
-    if (this.#feed.isAlive()) {
-      const id = this.#ids.get(name);
-      const entry = id === undefined ? undefined : this.#entries.get(id);
-      if (id === '' || entry !== undefined) {
-        this.#hits++;
-        return Promise.resolve(entry);
-      }
+    const place = this.#feed.isAlive() ? this.#places.get(name) : undefined;
+    if (place !== undefined && (place.entry !== undefined || place === NOWHERE)) {
+      this.#hits++;
+      return Promise.resolve(place.entry);
     }
     this.#misses++;
     const epoch = this.#epoch;
@@ -104,36 +116,38 @@ class CachedDirectory {
   async #read(key: DirectoryKey, value: string, epoch: number): Promise<DirectoryEntry | undefined> {
     const entry = await findDirectoryEntry(this.#database, key, value);
     if (this.#feed.isAlive() && this.#epoch === epoch) {
-      this.#ids.set(`${key} ${value}`, entry?.organization.id ?? '');
-      if (entry !== undefined) this.#remember(entry);
+      this.#places.set(`${key} ${value}`, entry === undefined ? NOWHERE : this.#remember(entry));
     }
     return entry;
   }
 
-  #remember(entry: DirectoryEntry): void {
+  #remember(entry: DirectoryEntry): Place {
     const { id, slug } = entry.organization;
-    this.#entries.set(id, entry);
-    this.#ids.set(`slug ${slug}`, id);
+    const place = this.#organizations.peek(id) ?? { entry };
+    place.entry = entry;
+    this.#organizations.set(id, place);
+    this.#places.set(`slug ${slug}`, place);
     // Whoever starts through a connection comes back through it.
-    for (const connection of entry.connections) this.#ids.set(`connection ${connection.id}`, id);
+    for (const connection of entry.connections) this.#places.set(`connection ${connection.id}`, place);
+    return place;
   }
 
   counts() {
-    return { hits: this.#hits, misses: this.#misses, entries: this.#ids.size };
+    return { hits: this.#hits, misses: this.#misses, entries: this.#places.size };
   }
 
   forget(change: Change | undefined): void {
     if (change === undefined) {
       this.#epoch++;
-      this.#ids.clear();
-      this.#entries.clear();
+      this.#places.clear();
+      this.#organizations.clear();
       return;
     }
     // People sign in and out all the time, which leads nobody elsewhere.
     if (!TABLES.has(change.table)) return;
     this.#epoch++;
-    if (change.organizationId !== null) this.#entries.delete(change.organizationId);
+    if (change.organizationId !== null) this.#organizations.delete(change.organizationId);
     const key = KEY_OF_TABLE[change.table];
-    if (key !== undefined) this.#ids.delete(`${key} ${change.key}`);
+    if (key !== undefined) this.#places.delete(`${key} ${change.key}`);
   }
 }

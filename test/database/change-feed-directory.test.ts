@@ -21,21 +21,19 @@ beforeAll(async () => {
   testDatabase = await createTestDatabase();
   database = await openDatabase({ databaseUrl: testDatabase.url, dataDir: '' });
 });
+const counting = (): Database => ({
+  ...database,
+  async query<Row>(...asked: Parameters<Database['query']>) {
+    queries += 1;
+    const rows = await database.query<Row>(...asked);
+    await slowly();
+    return rows;
+  },
+});
+
 beforeEach(async () => {
   feed = startChangeFeed({ connection: database.connection, onFault: () => undefined });
-  directory = openDirectory(
-    {
-      ...database,
-      async query<Row>(...asked: Parameters<Database['query']>) {
-        queries += 1;
-        const rows = await database.query<Row>(...asked);
-        await slowly();
-        return rows;
-      },
-    },
-    feed,
-    100,
-  );
+  directory = openDirectory(counting(), feed, 100);
   await until('alive', () => feed.isAlive());
 });
 afterEach(() => feed.close());
@@ -148,6 +146,22 @@ describe('while the feed is alive', () => {
     expect((await directory.bySlug('from'))?.domains).toEqual([]);
     expect(await directory.bySlug('to')).toBeUndefined();
     expect((await directory.byConnection(to.connection))?.organization.slug).toBe('renamed');
+  });
+
+  it('holds no more organizations than it is told, and asks again for the others', async () => {
+    directory = openDirectory(counting(), feed, 2);
+    const tenants = [await insertTenant('first'), await insertTenant('second'), await insertTenant('third')];
+    const asked: (string | undefined)[] = [];
+    queries = 0;
+    for (const { domain } of [...tenants, ...tenants.slice(1), ...tenants]) {
+      asked.push((await directory.byDomain(domain))?.organization.slug);
+    }
+    expect(asked).toEqual([
+      ...['first', 'second', 'third', 'second', 'third'],
+      ...['first', 'second', 'third'],
+    ]);
+    // The two that are held cost nothing; then each pushes out the one that is asked for next.
+    expect(queries).toBe(6);
   });
 
   it('never keeps what was read before a change and came in after it', async () => {

@@ -1,7 +1,7 @@
 /** The surface as the contract fixes it: every route, what else its path answers, and what every answer carries. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { expectRefusal, send, type Answer } from '../attacks/refusal.ts';
-import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';
+import { rsaKeyPair, startTestGateway, type TestGateway } from '../support/test-gateway.ts';
 import { addCompany, FROM_OUR_PAGE, Visitor, type Company } from './visitor.ts';
 
 const CALLBACK = '/v3/api/user/sso/acme.example/authenticate';
@@ -76,6 +76,21 @@ describe('the surface', () => {
       const location = new URL(answer.headers.location ?? '');
       expect(location.searchParams.get('callback_url')).toBe(at(CALLBACK));
       expect(answer.body).toBe('');
+    });
+
+    it('POST /login brings people back under the domain that they typed, whoever came before them', async () => {
+      const organization = await gateway.addOrganization('twice', {
+        domains: ['twice.example', 'twice.test'],
+      });
+      await gateway.addJwtCallback(organization, {
+        publicKey: rsaKeyPair().publicKey,
+        loginUrl: 'http://127.0.0.1:1/login?callback_url=x&a=%20&callback_url=y',
+      });
+      for (const domain of ['twice.example', 'twice.test', 'twice.test', 'twice.example']) {
+        const answer = await send(at('/login'), form({ email: `ada@${domain}` }, FROM_OUR_PAGE));
+        const callback = encodeURIComponent(at(`/v3/api/user/sso/${domain}/authenticate`));
+        expect(answer.headers.location).toBe(`http://127.0.0.1:1/login?callback_url=${callback}&a=+`);
+      }
     });
 
     it('GET /sso/{organization} leads straight to the provider', async () => {

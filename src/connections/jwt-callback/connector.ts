@@ -3,7 +3,7 @@
  * signed with RS256 by the organization's private key (RFC 7519, hardened by RFC 8725). The signature is
  * jsonwebtoken's; everything else that a token must be is in callback-token.ts.
  */
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { ConnectionOf } from '../connection.ts';
 import type { ConnectorContext, RedirectConnector } from '../connector.ts';
 import { verifyCallbackToken } from './callback-token.ts';
@@ -13,21 +13,23 @@ export function openJwtCallbackConnector(
   context: ConnectorContext,
 ): Promise<RedirectConnector> {
   const { settings } = connection;
-  // Parsed once: a KeyObject verifies four times as fast as a PEM.
-  const keys = settings.keys.map(({ pem }) => createPublicKey(pem));
+  /** Parsed once, as a KeyObject verifies four times as fast as a PEM; and by the first token, as a start needs none. */
+  let keys: readonly KeyObject[] | undefined;
+  /** Most connections have one domain, and one place where people come back. */
+  let latest: { readonly callbackUrl: string; readonly url: string } | undefined;
   return Promise.resolve({
     flow: 'redirect',
     begin(_, { callbackUrl }) {
-      const url = new URL(settings.loginUrl);
-      url.searchParams.set('callback_url', callbackUrl);
-      return { url: url.href };
+      if (latest?.callbackUrl !== callbackUrl)
+        latest = { callbackUrl, ...redirectTo(settings.loginUrl, callbackUrl) };
+      return latest;
     },
     complete(callback, _secrets, _demands, observe) {
       const token = callback.url.searchParams.get('token') ?? '';
       return Promise.resolve().then(() =>
         verifyCallbackToken(token, {
           connection,
-          keys,
+          keys: (keys ??= settings.keys.map(({ pem }) => createPublicKey(pem))),
           publicUrl: context.publicUrl,
           callbackUrl: callback.url,
           nowSeconds: context.now() / 1000,
@@ -36,4 +38,10 @@ export function openJwtCallbackConnector(
       );
     },
   });
+}
+
+function redirectTo(loginUrl: string, callbackUrl: string): { readonly url: string } {
+  const url = new URL(loginUrl);
+  url.searchParams.set('callback_url', callbackUrl);
+  return { url: url.href };
 }
