@@ -55,7 +55,8 @@ export const ADMISSION = `
   linked AS MATERIALIZED (
     SELECT u.id, u.email, u.disabled_at IS NOT NULL AS disabled
     FROM identities i JOIN users u ON u.organization_id = i.organization_id AND u.id = i.user_id
-    WHERE i.organization_id = :organizationId AND i.connection_id = :connectionId AND i.issuer = :issuer AND i.subject = :subject
+    WHERE (i.organization_id = :organizationId) IS TRUE
+      AND i.connection_id = :connectionId AND i.issuer = :issuer AND i.subject = :subject
     FOR NO KEY UPDATE OF u
   ),
   named AS MATERIALIZED (
@@ -112,7 +113,7 @@ export const ADMISSION = `
            OR EXISTS (SELECT FROM pair WHERE (pair.other_id = i.connection_id OR ranks.rank = mine.rank)
                         AND (NOT pair.is_to OR pair.relink = 'domain' OR pair.is_moved)) AS may_link
     FROM mine CROSS JOIN named
-    JOIN identities i ON i.organization_id = :organizationId AND i.user_id = named.id
+    JOIN identities i ON (i.organization_id = :organizationId) IS TRUE AND i.user_id = named.id
     JOIN connections c ON c.id = i.connection_id AND c.kind NOT IN (${TOKEN_KIND_LIST})
     LEFT JOIN ranks ON ranks.connection_id = i.connection_id AND ranks.is_new
     WHERE i.connection_id <> :connectionId AND mine.is_new
@@ -134,16 +135,16 @@ export const ADMISSION = `
                    WHERE lapsed_since IS NOT NULL AND linked.email IS DISTINCT FROM CAST(:email AS text)) THEN 'domain_lapsed'
       WHEN EXISTS (SELECT FROM linked) THEN 'admitted'
       WHEN (SELECT disabled FROM named) THEN 'user_disabled'
-      WHEN EXISTS (SELECT FROM identities i JOIN named ON named.id = i.user_id
-                   WHERE i.connection_id = :connectionId AND (i.issuer, i.subject) <> (:issuer, :subject)) THEN 'identity_conflict'
+      WHEN EXISTS (SELECT FROM named JOIN identities i ON i.user_id = named.id
+                   WHERE (i.connection_id = :connectionId) IS TRUE AND (i.issuer, i.subject) <> (:issuer, :subject)) THEN 'identity_conflict'
       WHEN (SELECT is_redirect FROM facts) AND EXISTS (SELECT FROM elsewhere)
            AND NOT EXISTS (SELECT FROM elsewhere WHERE may_link) THEN 'identity_elsewhere'
       WHEN (SELECT is_redirect FROM facts) AND EXISTS (SELECT FROM unmoved) AND NOT CAST(:isTest AS boolean) THEN 'address_elsewhere'
       WHEN EXISTS (SELECT FROM named) AND NOT CAST(:linksByEmail AS boolean) THEN 'user_not_linkable'
       -- Where the subject is not known yet, who is linked already is taken to come as that.
       WHEN EXISTS (SELECT FROM named) AND EXISTS (SELECT FROM facts WHERE lapsed_since IS NOT NULL)
-        AND NOT EXISTS (SELECT FROM identities i JOIN named ON named.id = i.user_id
-                        WHERE i.connection_id = :connectionId) THEN 'domain_lapsed'
+        AND NOT EXISTS (SELECT FROM named JOIN identities i ON i.user_id = named.id
+                        WHERE (i.connection_id = :connectionId) IS TRUE) THEN 'domain_lapsed'
       WHEN EXISTS (SELECT FROM named) THEN 'admitted'
       WHEN CAST(:creates AS text) = 'always'
         OR (CAST(:creates AS text) = 'organization' AND (SELECT provisioning FROM facts) = 'just-in-time')

@@ -60,7 +60,7 @@ export function openDirectory(database: Database, feed: ChangeFeed, most: number
 
 /** One for each organization, whatever it was found by. */
 interface Place {
-  /** Undefined once something of it was changed, or nobody asked for long. */
+  /** Undefined once something of it was changed, or others needed its room. */
   entry: DirectoryEntry | undefined;
 }
 

@@ -63,9 +63,9 @@ const FINISH_FOR_KNOWN = statement(
      WHERE EXISTS (SELECT FROM (SELECT * FROM domains d WHERE d.name = l.domain OFFSET 0) AS d
                    WHERE d.organization_id = l.organization_id AND d.verified_at IS NOT NULL)
        AND EXISTS (SELECT FROM connection_routes r WHERE r.organization_id = l.organization_id
-                     AND r.kind = 'everybody' AND r.value = '' AND r.connection_id = l.connection_id)
+                     AND r.kind = 'everybody' AND r.value = '' AND (r.connection_id = l.connection_id) IS TRUE OFFSET 0)
        AND NOT EXISTS (SELECT FROM connection_routes r WHERE r.organization_id = l.organization_id
-                         AND (r.kind = 'address' OR r.connection_id <> l.connection_id))
+                         AND (r.kind = 'address' OR r.connection_id <> l.connection_id) OFFSET 0)
        AND NOT EXISTS (SELECT FROM spoiled WHERE spoiled.session = l.session)
    ),
    used AS (
