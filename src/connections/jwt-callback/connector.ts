@@ -6,6 +6,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import type { ConnectionOf } from '../connection.ts';
 import type { ConnectorContext, RedirectConnector } from '../connector.ts';
+import { latestAnswer } from '../latest-answer.ts';
 import { verifyCallbackToken } from './callback-token.ts';
 
 export function openJwtCallbackConnector(
@@ -15,15 +16,14 @@ export function openJwtCallbackConnector(
   const { settings } = connection;
   /** Parsed once, as a KeyObject verifies four times as fast as a PEM; and by the first token, as a start needs none. */
   let keys: readonly KeyObject[] | undefined;
-  /** Most connections have one domain, and one place where people come back. */
-  let latest: { readonly callbackUrl: string; readonly url: string } | undefined;
+  const redirectTo = latestAnswer((callbackUrl) => {
+    const url = new URL(settings.loginUrl);
+    url.searchParams.set('callback_url', callbackUrl);
+    return { url: url.href };
+  });
   return Promise.resolve({
     flow: 'redirect',
-    begin(_, { callbackUrl }) {
-      if (latest?.callbackUrl !== callbackUrl)
-        latest = { callbackUrl, ...redirectTo(settings.loginUrl, callbackUrl) };
-      return latest;
-    },
+    begin: (_, { callbackUrl }) => redirectTo(callbackUrl),
     complete(callback, _secrets, _demands, observe) {
       const token = callback.url.searchParams.get('token') ?? '';
       return Promise.resolve().then(() =>
@@ -38,10 +38,4 @@ export function openJwtCallbackConnector(
       );
     },
   });
-}
-
-function redirectTo(loginUrl: string, callbackUrl: string): { readonly url: string } {
-  const url = new URL(loginUrl);
-  url.searchParams.set('callback_url', callbackUrl);
-  return { url: url.href };
 }

@@ -8,6 +8,7 @@ import * as client from 'openid-client';
 import { GatewayError } from '../../errors.ts';
 import { OUTBOUND_DEADLINE_MS } from '../../outbound/deadline.ts';
 import { amrOf } from '../authentication-methods.ts';
+import { latestAnswer } from '../latest-answer.ts';
 import { verifySignature } from '../signed-token.ts';
 import { verifiedIdentity, type AddressedIdentity } from '../verified-identity.ts';
 import type { ConnectionOf } from '../connection.ts';
@@ -44,15 +45,10 @@ export async function openOidcConnector(
   const provider = await openProvider(connection, context);
   const { keys, clock } = provider;
   const opened = { connection, provider };
-  /** Of the last one where nobody demanded anything in particular. */
-  let usual: { readonly callbackUrl: string; readonly common: string } | undefined;
-  const commonTo = (request: LoginRequest) => {
-    const { callbackUrl, longestAgeSeconds } = request;
-    if (longestAgeSeconds !== undefined) return commonRequest(opened, request);
-    if (usual?.callbackUrl !== callbackUrl)
-      usual = { callbackUrl, common: commonRequest(opened, { callbackUrl }) };
-    return usual.common;
-  };
+  /** Where nobody demanded anything in particular. */
+  const usualTo = latestAnswer((callbackUrl) => commonRequest(opened, { callbackUrl }));
+  const commonTo = (request: LoginRequest) =>
+    request.longestAgeSeconds === undefined ? usualTo(request.callbackUrl) : commonRequest(opened, request);
   return {
     flow: 'redirect',
     begin(secrets, request) {
