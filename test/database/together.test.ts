@@ -15,6 +15,21 @@ it('asks at once what nothing is before, and together what comes meanwhile', asy
   expect(statements).toEqual([[1], [2, 3, 4], [5]]);
 });
 
+it('sends half of many, so that one half is at work here while the other is in the database', async () => {
+  const sizes: number[] = [];
+  const echo = together<number, number>(async (numbers) => {
+    sizes.push(numbers.length);
+    await sleep(1);
+    return numbers;
+  });
+  const askAgain = async (number: number) => {
+    for (let time = 0; time < 6; time++) expect(await echo(number)).toBe(number);
+  };
+  await Promise.all(Array.from({ length: 16 }, (_, number) => askAgain(number)));
+  expect(sizes.slice(0, 9)).toEqual([1, 8, 8, 8, 8, 8, 8, 8, 8]);
+  expect(sizes.reduce((sum, size) => sum + size)).toBe(16 * 6);
+});
+
 it('a statement that hangs holds up nobody who comes after it', async () => {
   const never = new Promise<never>(() => undefined);
   const echo = together<string, string>((texts) => (texts.includes('hang') ? never : Promise.resolve(texts)));
