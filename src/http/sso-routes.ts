@@ -89,8 +89,8 @@ function finishOidc(parts: HttpParts) {
       const reason = 'no attempt of this browser has this state here';
       throw new GatewayError('login_expired', { reason, ...(await whose(parts, connectionId)) });
     }
-    const path = `/sso/oidc/${connectionId}/callback`;
-    await complete(parts, { request, response }, { transaction, path, isProved: true });
+    const url = callbackUrl(parts, request, `/sso/oidc/${connectionId}/callback`);
+    await complete(parts, { request, response }, { transaction, url, isProved: true });
   };
 }
 
@@ -105,32 +105,35 @@ export function completeJwtCallback(parts: HttpParts) {
   const finish = finishJwtCallback(parts);
   return (request: Request, response: Response): Promise<void> => {
     const text = String(request.params['domain']);
+    const domain = text.length > LONGEST_DOMAIN ? undefined : canonicalDomain(text);
     // Known or not: the count must not say either whether it is.
-    const name = (text.length > LONGEST_DOMAIN ? undefined : canonicalDomain(text)) ?? 'no domain';
-    return parts.limits.countCallback(request, { name, isCostly: false }, () => finish(request, response));
+    const name = domain ?? 'no domain';
+    return parts.limits.countCallback(request, { name, isCostly: false }, () => {
+      requireDomainLike(text);
+      return finish({ request, response }, domain);
+    });
   };
 }
 
 function finishJwtCallback(parts: HttpParts) {
-  return async (request: Request, response: Response): Promise<void> => {
-    const token = tokenOf(request);
+  return async ({ request, response }: Exchange, domain: DomainName | undefined): Promise<void> => {
+    const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain ?? NOBODY.domain);
+    const url = callbackUrl(parts, request, path);
     // Before anything is known of the domain, so that the answer says nothing of it either.
-    decodeCallbackToken(token);
-    const domain = callbackDomain(request);
+    decodeCallbackToken(tokenOf(url));
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
     if (domain === undefined || entry === undefined || entry.organization.region !== undefined) {
-      return await refuseUnknown(parts, request);
+      return await refuseUnknown(parts, request, url);
     }
     const attempts = callbackAttempts(parts, request, entry);
-    const connections = callbackConnections(entry);
-    if (connections.length === 0 && attempts.length === 0) return await refuseUnknown(parts, request);
-    const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
     if (attempts.length > 0) {
-      await completeNewestUnspent(parts, { request, response }, { attempts, path });
+      await completeNewestUnspent(parts, { request, response }, { attempts, url });
       return;
     }
+    const connections = callbackConnections(entry);
+    if (connections.length === 0) return await refuseUnknown(parts, request, url);
     const whose = { organization: entry.organization, connections, domain };
-    const started = await restart(parts, request, whose);
+    const started = await restart(parts, request, { ...whose, url });
     rememberAttempt(parts, { request, response }, started.transaction);
     seeOther(response, started.redirectUrl);
   };
@@ -186,7 +189,7 @@ function callbackAttempts(
 async function completeNewestUnspent(
   parts: HttpParts,
   exchange: Exchange,
-  { attempts, path }: { readonly attempts: readonly LoginTransaction[]; readonly path: string },
+  { attempts, url }: { readonly attempts: readonly LoginTransaction[]; readonly url: URL },
 ): Promise<void> {
   const connectionIds = [...new Set(attempts.map(({ connectionId }) => connectionId))];
   await firstThatTakes(connectionIds, async (connectionId) => {
@@ -194,7 +197,7 @@ async function completeNewestUnspent(
     for (const [index, transaction] of own.entries()) {
       try {
         const mayBeOthers = connectionIds.length > 1;
-        await complete(parts, exchange, { transaction, path, isProved: false, mayBeOthers });
+        await complete(parts, exchange, { transaction, url, isProved: false, mayBeOthers });
         return;
       } catch (error) {
         const isSpent = error instanceof GatewayError && error.code === 'login_expired';
@@ -212,17 +215,17 @@ function restart(
     readonly organization: Organization;
     readonly connections: readonly ConnectionOf<'jwt-callback'>[];
     readonly domain: DomainName;
+    readonly url: URL;
   },
 ): Promise<StartedLogin> {
-  const { organization, connections, domain } = whose;
-  const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain);
+  const { organization, connections, domain, url } = whose;
   return runStrategy(() =>
     firstThatTakes(connections, (connection) =>
       restartLogin(parts.login, {
         organization,
         connection,
         domain,
-        callback: { url: callbackUrl(parts, request, path) },
+        callback: { url },
         isFromAnotherSite: isFromAnotherSite(request, parts.config),
         countRestart: (id, email) => parts.limits.countRestart(id, email),
       }),
@@ -246,9 +249,9 @@ const NOBODY = {
 } as const;
 
 /** Goes the way of a known domain to its end, so that it takes as long, and ends the same. */
-async function refuseUnknown(parts: HttpParts, request: Request): Promise<never> {
+async function refuseUnknown(parts: HttpParts, request: Request, url: URL): Promise<never> {
   try {
-    await restart(parts, request, NOBODY);
+    await restart(parts, request, { ...NOBODY, url });
   } catch (error) {
     if (error instanceof GatewayError && error.code !== 'token_invalid') throw error;
   }
@@ -258,9 +261,8 @@ async function refuseUnknown(parts: HttpParts, request: Request): Promise<never>
 const MOST_PARAMETERS = 100;
 
 /** @throws GatewayError `malformed_request` unless there is exactly one parameter that is, or looks like, the token */
-function tokenOf(request: Request): string {
-  // All of them: Express reads no more than the first thousand.
-  const parameters = new URL(request.originalUrl, 'http://any').searchParams;
+function tokenOf({ searchParams: parameters }: URL): string {
+  // All of them are there: Express reads no more than the first thousand.
   if (parameters.size > MOST_PARAMETERS) {
     throw new GatewayError('malformed_request', { reason: 'too many parameters' });
   }
@@ -277,25 +279,24 @@ const LONGEST_DOMAIN = 255;
 const DANGEROUS = /[\p{Cc}/\\@]/u;
 
 /** @throws GatewayError `malformed_request` for what was never meant as a domain */
-function callbackDomain(request: Request): DomainName | undefined {
-  const text = String(request.params['domain']);
+function requireDomainLike(text: string): void {
   if (text.length > LONGEST_DOMAIN || DANGEROUS.test(text)) {
     throw new GatewayError('malformed_request', { reason: 'the path holds no domain' });
   }
-  return canonicalDomain(text);
 }
 
 async function complete(
   parts: HttpParts,
   { request, response }: Exchange,
   back: Pick<Arrival, 'transaction' | 'isProved'> & {
-    readonly path: string;
+    /** Of the callback, with what came. */
+    readonly url: URL;
     /** Whether the callback may belong to an attempt of another connection. */
     readonly mayBeOthers?: boolean;
   },
 ): Promise<void> {
   const arrival = {
-    callback: { url: callbackUrl(parts, request, back.path) },
+    callback: { url: back.url },
     transaction: back.transaction,
     isProved: back.isProved,
     previousDigest: currentDigest(parts, request),

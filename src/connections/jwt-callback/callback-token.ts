@@ -11,6 +11,7 @@ import { canonicalEmail } from '../../organizations/email-address.ts';
 import { member, readJsonObject, type JsonObject } from '../../strict-json.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type { ClaimsObserver } from '../connector.ts';
+import { latestAnswer } from '../latest-answer.ts';
 import { CLOCK_TOLERANCE_SECONDS, numericDate, refuseMeaningfulHeaders } from '../jwt-rules.ts';
 import {
   verifiedIdentity,
@@ -46,10 +47,12 @@ const refuse = (reason: string): never => {
 };
 
 /**
- * Whether the text is a JWT at all, before anything is known of who should have signed it.
+ * Whether the text is a JWT at all, before anything is known of who should have signed it; a moment later it is asked again, to check it.
  * @throws GatewayError `malformed_request` or `payload_too_large`
  */
-export function decodeCallbackToken(token: string): DecodedToken {
+export const decodeCallbackToken = latestAnswer(decode);
+
+function decode(token: string): DecodedToken {
   if (token.length > LONGEST_TOKEN)
     throw new GatewayError('payload_too_large', { reason: 'the token is too long' });
   if (!COMPACT_JWS.test(token))
@@ -82,7 +85,7 @@ export function verifyCallbackToken(token: string, context: CallbackTokenContext
     subject: canonicalEmail(email)?.address,
     email,
     name: member(payload, 'name'),
-    singleUse: singleUses(token, payload, lifetime),
+    singleUse: [singleUse(token, payload, lifetime)],
   });
 }
 
@@ -152,20 +155,17 @@ function requireParties(payload: JsonObject, context: CallbackTokenContext): voi
 }
 
 /**
- * What makes a second use of this token recognisable. Never its last part: many spellings of one signature verify.
+ * What makes a second use of this token recognisable: the name that its issuer gave it, which every other token of that name shares
+ * (RFC 7519 section 4.1.7), or else all that is signed. Never the last part: many spellings of one signature verify.
  */
-function singleUses(token: string, payload: JsonObject, lifetime: Lifetime): readonly SingleUse[] {
+function singleUse(token: string, payload: JsonObject, lifetime: Lifetime): SingleUse {
   const digest = (text: string) => createHash('sha256').update(text).digest('base64url');
-  const signed = token.slice(0, token.lastIndexOf('.'));
-  const uses: SingleUse[] = [{ purpose: 'jwt-callback-token', digest: digest(signed), ...lifetime }];
   const id = member(payload, 'jti');
-  if (id !== undefined) {
-    if (typeof id !== 'string') refuse('jti is not a string');
-    uses.push({
-      purpose: 'jwt-id',
-      digest: digest(JSON.stringify([member(payload, 'iss') ?? null, id])),
-      ...lifetime,
-    });
+  if (id === undefined) {
+    const signed = token.slice(0, token.lastIndexOf('.'));
+    return { purpose: 'jwt-callback-token', digest: digest(signed), ...lifetime };
   }
-  return uses;
+  if (typeof id !== 'string') return refuse('jti is not a string');
+  const named = JSON.stringify([member(payload, 'iss') ?? null, id]);
+  return { purpose: 'jwt-id', digest: digest(named), ...lifetime };
 }
