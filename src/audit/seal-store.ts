@@ -53,8 +53,10 @@ export async function lookForUnsealed(database: Database): Promise<SealingLook> 
   const { rows } = await database.run((db) =>
     // Not prepared: a plan that was made when there was next to nothing would be kept.
     db.raw<{ rows: LookRow[] }>(
-      // CASE, as the mark must move also where it takes too long to find out whether anything else is to be done.
+      // CASE, as the mark must move also where it takes too long to find out whether anything else is to be done, which mostly the newest
+      // event says at once.
       `SELECT CASE WHEN ${HORIZON_PASSED} AND next_through > through THEN true
+                WHEN (SELECT max(id) FROM audit_events) > coalesce((SELECT max(event_id) FROM audit_seals), 0) THEN true
                 ELSE EXISTS (SELECT ${unsealedAfter('w.through')}) END AS due,
                 CASE WHEN next_through > through AND noted_at < now() - interval '1 hour'
                           AND next_horizon > pg_snapshot_xmin(pg_current_snapshot()) THEN noted_at END AS held_up_since,

@@ -48,7 +48,7 @@ export function findCounts(database: Database, keys: readonly string[]): Promise
   return database.run((db) =>
     db('limit_counts')
       .whereIn('key', [...keys])
-      .whereRaw('expires_at > now()')
+      .whereRaw('(expires_at > now()) IS TRUE')
       .select<SharedCount[]>(db.raw(COLUMNS)),
   );
 }

@@ -158,7 +158,7 @@ const FINISH = `
     FROM allowed
     -- Looked up by its digest alone, and never among all of the person or the organization.
     WHERE s.secret_digest = :previousDigest AND s.organization_id IS NOT DISTINCT FROM CAST(:organizationId AS uuid)
-      AND s.user_id IS NOT DISTINCT FROM allowed.id AND s.expires_at > now()
+      AND s.user_id IS NOT DISTINCT FROM allowed.id AND (s.expires_at > now()) IS TRUE
     RETURNING s.id, s.user_id
   ),
   previous AS (

@@ -212,14 +212,14 @@ const DECIDED = `
     JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id
     JOIN organizations o ON o.id = s.organization_id
     JOIN connections c ON c.organization_id = s.organization_id AND c.id = s.connection_id
-    WHERE s.id = CAST(:sessionId AS uuid) AND s.expires_at > now() AND s.idle_expires_at > now()
+    WHERE s.id = CAST(:sessionId AS uuid) AND (s.expires_at > now()) IS TRUE AND s.idle_expires_at > now()
       AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND o.region IS NULL AND c.status IN ('active', 'retiring')
     FOR KEY SHARE OF s
   ), decided AS (
     UPDATE device_codes d SET decision = :decision
     FROM deciding s, applications a
     WHERE d.user_code_digest = :userCode AND (d.claimed_by = :claim OR d.claimed_session = s.id)
-      AND d.decision IS NULL AND d.expires_at > now()
+      AND d.decision IS NULL AND (d.expires_at > now()) IS TRUE
       AND a.client_id = d.client_id AND a.disabled_at IS NULL
       AND (NOT a.is_limited OR EXISTS (SELECT FROM application_organizations l
                                        WHERE l.client_id = a.client_id AND l.organization_id = s.organization_id))

@@ -59,7 +59,7 @@ export const IS_LIVE = `
   JOIN organizations o ON o.id = s.organization_id
   JOIN connections c ON c.organization_id = s.organization_id AND c.id = s.connection_id
   JOIN applications a ON a.client_id = g.client_id
-    AND g.revoked_at IS NULL AND s.expires_at > now()
+    AND g.revoked_at IS NULL AND (s.expires_at > now()) IS TRUE
     AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND o.region IS NULL AND c.status IN ('active', 'retiring') AND a.disabled_at IS NULL
     AND (NOT a.is_limited OR EXISTS (SELECT FROM application_organizations l
                                      WHERE l.client_id = a.client_id AND l.organization_id = o.id))`;

@@ -25,7 +25,7 @@ interface NewToken {
 const OPEN_GRANT = `
   INSERT INTO grants (id, organization_id, session_id, client_id, payload)
   SELECT CAST(:grantId AS text), s.organization_id, s.id, CAST(:clientId AS text), CAST(:grantPayload AS jsonb)
-  FROM sessions s WHERE s.id = CAST(:sessionId AS uuid) AND s.expires_at > now()
+  FROM sessions s WHERE s.id = CAST(:sessionId AS uuid) AND (s.expires_at > now()) IS TRUE
   FOR KEY SHARE OF s
   RETURNING id, organization_id, session_id`;
 

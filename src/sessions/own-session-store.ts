@@ -37,7 +37,7 @@ export async function listOwnSessions(
                FROM grants g
                WHERE g.organization_id = s.organization_id AND g.session_id = s.id AND g.replayed_at IS NOT NULL) AS replays
        FROM sessions s
-       WHERE s.organization_id = :organizationId AND s.user_id = :userId AND s.expires_at > now()
+       WHERE s.organization_id = :organizationId AND s.user_id = :userId AND (s.expires_at > now()) IS TRUE
        ORDER BY s.authenticated_at DESC`,
       { organizationId: organization.id, userId: user.id },
     ),

@@ -40,7 +40,7 @@ export const LIVE_SESSIONS = `
   JOIN users u ON u.organization_id = s.organization_id AND u.id = s.user_id
   JOIN organizations o ON o.id = s.organization_id
   JOIN connections c ON c.organization_id = s.organization_id AND c.id = s.connection_id
-  WHERE (s.expires_at > now()) IS TRUE AND s.idle_expires_at > now() -- IS TRUE: never looked up among all that are not over
+  WHERE (s.expires_at > now()) IS TRUE AND s.idle_expires_at > now()
     AND u.disabled_at IS NULL AND o.disabled_at IS NULL AND o.region IS NULL AND c.status IN ('active', 'retiring')`;
 
 /** Looking a session up is activity: its idle end moves, at most ten times per idle period, so that most look-ups only read. */

@@ -2,6 +2,8 @@
  * A plan is made before there is anybody, and then one index looks as good as another. What a sign-in looks up must not be found by an
  * index that holds many for a part of it, or signing in gets slower with every person of a company.
  */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { createTestDatabase, type TestDatabase } from '../support/test-database.ts';
 
@@ -28,4 +30,19 @@ it.each([
     [table, column],
   );
   expect(rows.map(({ columns }) => columns)).toEqual(keys);
+});
+
+/** What is asked of all there are, in the order of their ends, or counted. */
+const OF_ALL = ['cutover/cutover-status-store.ts', 'limits/limit-count-store.ts'];
+
+it('nothing is looked for among all that are not over yet', () => {
+  const source = join(import.meta.dirname, '../../src');
+  const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    file.endsWith('-store.ts'),
+  );
+  const found = files.filter((file) =>
+    /(WHERE|AND|ON|whereRaw\(')\s*\w*\.?expires_at > now\(\)/.test(readFileSync(join(source, file), 'utf8')),
+  );
+  expect(files.length).toBeGreaterThan(20);
+  expect(found.sort()).toEqual(OF_ALL);
 });
