@@ -33,24 +33,20 @@ function tokensOf({ status, body }: Answer): Tokens {
   return tokens as Tokens;
 }
 
-const askTokens = (
-  line: Line,
-  { clientSecret }: ApplicationParts,
-  fields: Readonly<Record<string, string>>,
-) =>
+const askTokens = (line: Line, { clientSecret }: ApplicationParts, body: string) =>
   line.ask({
     method: 'POST',
     path: '/oidc/token',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({
-      ...fields,
-      client_id: APPLICATION.clientId,
-      client_secret: clientSecret,
-    }).toString(),
+    headers: {
+      authorization: `Basic ${Buffer.from(`${APPLICATION.clientId}:${clientSecret}`).toString('base64')}`,
+      'content-type': 'application/x-www-form-urlencoded',
+    },
+    body,
   });
 
+/** The same request that oidc-provider gets for the comparison (oidc-provider.ts). */
 const refresh = (line: Line, parts: ApplicationParts, token: string) =>
-  askTokens(line, parts, { grant_type: 'refresh_token', refresh_token: token });
+  askTokens(line, parts, `grant_type=refresh_token&refresh_token=${token}`);
 
 /** Authorization code flow with PKCE, in a browser that is signed in. */
 async function authorize(line: Line, parts: ApplicationParts, cookie: string): Promise<Tokens> {
@@ -67,12 +63,9 @@ async function authorize(line: Line, parts: ApplicationParts, cookie: string): P
   });
   const answer = await line.ask({ path: `/oidc/auth?${query.toString()}`, headers: { cookie } });
   const code = new URL(locationOf(answer)).searchParams.get('code') ?? '';
-  return tokensOf(
-    await askTokens(line, parts, {
-      ...{ grant_type: 'authorization_code', code, code_verifier: verifier },
-      redirect_uri: APPLICATION.redirectUri,
-    }),
-  );
+  const fields = { grant_type: 'authorization_code', code, code_verifier: verifier };
+  const body = new URLSearchParams({ ...fields, redirect_uri: APPLICATION.redirectUri });
+  return tokensOf(await askTokens(line, parts, body.toString()));
 }
 
 async function newTokens(line: Line, parts: ApplicationParts): Promise<Tokens> {
