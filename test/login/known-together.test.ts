@@ -130,7 +130,8 @@ describe('of those who are asked for together', () => {
 it('first sign-ins of somebody at once do not wait for each other in a circle', async () => {
   const codes: (string | undefined)[] = [];
   const failing = noting((code) => codes.push(code));
-  for (let round = 0; round < 40; round++) {
+  // On a busy machine they may come one after the other, again and again.
+  for (let round = 0; round < 40 || (codes.length === 0 && round < 1_000); round++) {
     // Added before, without a name, which the provider then tells.
     const ids = await scene.newOrganization([
       'DELETE FROM identities WHERE organization_id = $organization',
