@@ -67,6 +67,14 @@ export interface FinishedLogin extends Answered {
   readonly returnUrl: string | null;
 }
 
+/** SQL: the columns of uses that come as JSON. */
+export const USE_COLUMNS = `
+  purpose text COLLATE "C", digest text, "issuedAtSeconds" float8, "expiresAtSeconds" float8, "forSeconds" float8`;
+/** And what they are read as. */
+export const READ_USE = `
+  u.purpose, decode(u.digest, 'hex') AS digest, u."issuedAtSeconds" AS issued_at,
+  coalesce(to_timestamp(u."expiresAtSeconds"), now() + make_interval(secs => u."forSeconds")) AS expires_at`;
+
 const LATEST_END = `least(now() + make_interval(secs => CAST(:sessionTtlSeconds AS float8)),
                         to_timestamp(CAST(:providerExpiresAtSeconds AS float8)))`;
 const FIRST_CHECK = `now() + make_interval(secs => CAST(:followSeconds AS float8) * (0.9 + 0.1 * random()))`;
@@ -78,11 +86,7 @@ const FIRST_CHECK = `now() + make_interval(secs => CAST(:followSeconds AS float8
 const FINISH = `
   WITH ${ADMISSION},
   uses AS MATERIALIZED (
-    SELECT u.purpose, decode(u.digest, 'hex') AS digest,
-           coalesce(to_timestamp(u."expiresAtSeconds"), now() + make_interval(secs => u."forSeconds")) AS expires_at,
-           u."issuedAtSeconds" AS issued_at
-    FROM jsonb_to_recordset(CAST(:uses AS jsonb))
-      AS u(purpose text, digest text, "issuedAtSeconds" float8, "expiresAtSeconds" float8, "forSeconds" float8)
+    SELECT ${READ_USE} FROM jsonb_to_recordset(CAST(:uses AS jsonb)) AS u (${USE_COLUMNS})
   ),
   taken AS MATERIALIZED (
     SELECT t.purpose

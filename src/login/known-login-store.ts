@@ -7,7 +7,13 @@ import { statement } from '../database/statement.ts';
 import { sqlState, type Database } from '../database/database.ts';
 import { together } from '../database/together.ts';
 import { issuedBeforeRestore } from '../sessions/restore-store.ts';
-import { isWorthAnotherTry, type FinishedLogin, type FinishLogin } from './finish-login-store.ts';
+import {
+  isWorthAnotherTry,
+  READ_USE,
+  USE_COLUMNS,
+  type FinishedLogin,
+  type FinishLogin,
+} from './finish-login-store.ts';
 
 /**
  * Each condition here has to imply that the whole statement would admit the person (admission-store.ts) and change nothing of them.
@@ -24,10 +30,8 @@ const FINISH_FOR_KNOWN = statement(
        authentication_methods text[], sealed_refresh_token text, follow_seconds float8, action text, client_id text)
    ),
    uses AS MATERIALIZED (
-     SELECT u.session, u.organization_id, u.purpose, decode(u.digest, 'hex') AS digest, u.issued_at,
-            coalesce(to_timestamp(u.expires_at), now() + make_interval(secs => u.for_seconds)) AS expires_at
-     FROM jsonb_to_recordset(CAST(:uses AS jsonb)) AS u (
-       session text, organization_id uuid, purpose text COLLATE "C", digest text, issued_at float8, expires_at float8, for_seconds float8)
+     SELECT u.session, u.organization_id, ${READ_USE}
+     FROM jsonb_to_recordset(CAST(:uses AS jsonb)) AS u (session text, organization_id uuid, ${USE_COLUMNS})
    ),
    spoiled AS MATERIALIZED (
      SELECT session FROM uses WHERE expires_at <= now() OR ${issuedBeforeRestore('issued_at')}
@@ -175,9 +179,5 @@ const useRows = (login: FinishLogin) =>
   login.uses.map((use) => ({
     session: sessionName(login),
     organization_id: login.question.organizationId,
-    purpose: use.purpose,
-    digest: use.digest,
-    issued_at: use.issuedAtSeconds,
-    expires_at: use.expiresAtSeconds,
-    for_seconds: use.forSeconds,
+    ...use,
   }));
