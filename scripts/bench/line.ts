@@ -66,6 +66,10 @@ export function jsonAsking(path: string, document: unknown, headers: Asking['hea
   };
 }
 
+/** As applications prove themselves at a token endpoint (RFC 6749 section 2.3.1). */
+export const basicAuthorization = (clientId: string, secret: string) =>
+  `Basic ${Buffer.from(`${clientId}:${secret}`).toString('base64')}`;
+
 /** The cookies that an answer sets, as a browser sends them back. */
 export function cookiesOf({ headers }: Answer): string {
   const set = headers['set-cookie'] ?? [];

@@ -56,12 +56,12 @@ export async function lookForUnsealed(database: Database): Promise<SealingLook> 
       // CASE, as the mark must move also where it takes too long to find out whether anything else is to be done, which mostly the newest
       // event says at once.
       `SELECT CASE WHEN ${HORIZON_PASSED} AND next_through > through THEN true
-                WHEN (SELECT max(id) FROM audit_events) > coalesce((SELECT max(event_id) FROM audit_seals), 0) THEN true
+                WHEN (SELECT max(id) FROM audit_events) > seals.newest THEN true
                 ELSE EXISTS (SELECT ${unsealedAfter('w.through')}) END AS due,
                 CASE WHEN next_through > through AND noted_at < now() - interval '1 hour'
                           AND next_horizon > pg_snapshot_xmin(pg_current_snapshot()) THEN noted_at END AS held_up_since,
-                through <= coalesce((SELECT max(event_id) FROM audit_seals), 0) AS is_ours
-         FROM audit_sealing w`,
+                through <= seals.newest AS is_ours
+         FROM audit_sealing w, (SELECT coalesce(max(event_id), 0) AS newest FROM audit_seals) AS seals`,
     ),
   );
   const [row] = rows;

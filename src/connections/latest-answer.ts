@@ -1,5 +1,5 @@
 /**
- * Makes something once for as long as it is asked for with the same text: most connections have one place where people come back.
+ * Makes something once for as long as it is asked for with the same text. What throws is made again.
  * @returns what makes it, or gives what it made last
  */
 export function latestAnswer<Answer>(make: (asked: string) => Answer): (asked: string) => Answer {

@@ -117,20 +117,21 @@ export function openConnectors(
     cache.set(id, opened);
     return opened;
   };
-  const use = (connection: Connection): KeptAnswer<Connector> => {
+  const find = (connection: Connection): Opened => {
     const known = cache.get(connection.id);
     const opened = known?.revision === connection.revision ? known : openAnew(connection);
     byConnection.set(connection, opened);
+    return opened;
+  };
+  const use = (opened: Opened): KeptAnswer<Connector> => {
     opened.usedAtMs = performance.now();
     return opened.connector;
   };
   return {
-    open: (connection: Connection) => use(connection).get(),
+    open: (connection: Connection) => use(find(connection)).get(),
     opened(connection: Connection) {
       const opened = byConnection.get(connection);
-      if (opened?.isHeld !== true) return undefined;
-      opened.usedAtMs = performance.now();
-      return opened.connector.young();
+      return opened?.isHeld === true ? use(opened).young() : undefined;
     },
     lines() {
       const oldestMs = performance.now() - HOUR_MS;

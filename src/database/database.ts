@@ -102,6 +102,7 @@ interface PooledConnection {
 /**
  * All that requests ask is looked up by an index, from what they name to what that leads to, in the order in which the joins are written.
  * A server that still takes its tables for small would read them whole, or begin at another end, and keeps such a plan while they grow.
+ * A condition by which it must not begin either, as of all that are not over, says `IS TRUE`.
  * Reading whole tables that have no index stays possible, at a price for which the server would compile the statement first, which
  * takes longer than any of ours.
  */

@@ -1,9 +1,6 @@
 /**
  * A statement that requests wait for: written once, with `:name` for each of its parameters, and parsed by the server once on each
  * connection. What is asked rarely, or differs from time to time, is built by knex instead.
- *
- * The server plans it once too, when there may be next to nothing in a table and one index looks as good as another. So `IS TRUE` is said
- * where an index could offer many: what has a name is then never looked for among all that are not over, or all of an organization.
  */
 export interface Statement {
   /** Under which the server keeps it; of one text alone. */

@@ -5,6 +5,7 @@
 import type { Request, Response } from 'express';
 import type { Connection, ConnectionOf } from '../connections/connection.ts';
 import { connectionKinds } from '../connections/connection-kinds.ts';
+import type { Callback } from '../connections/connector.ts';
 import { decodeCallbackToken } from '../connections/jwt-callback/callback-token.ts';
 import { DECOY } from '../connections/jwt-callback/decoy.ts';
 import { GatewayError, type FailureContext } from '../errors.ts';
@@ -89,8 +90,8 @@ function finishOidc(parts: HttpParts) {
       const reason = 'no attempt of this browser has this state here';
       throw new GatewayError('login_expired', { reason, ...(await whose(parts, connectionId)) });
     }
-    const url = callbackUrl(parts, request, `/sso/oidc/${connectionId}/callback`);
-    await complete(parts, { request, response }, { transaction, url, isProved: true });
+    const callback = callbackOf(parts, request, `/sso/oidc/${connectionId}/callback`);
+    await complete(parts, { request, response }, { transaction, callback, isProved: true });
   };
 }
 
@@ -108,32 +109,32 @@ export function completeJwtCallback(parts: HttpParts) {
     const domain = text.length > LONGEST_DOMAIN ? undefined : canonicalDomain(text);
     // Known or not: the count must not say either whether it is.
     const name = domain ?? 'no domain';
-    return parts.limits.countCallback(request, { name, isCostly: false }, () => {
-      requireDomainLike(text);
-      return finish({ request, response }, domain);
-    });
+    return parts.limits.countCallback(request, { name, isCostly: false }, () =>
+      finish({ request, response }, domain),
+    );
   };
 }
 
 function finishJwtCallback(parts: HttpParts) {
   return async ({ request, response }: Exchange, domain: DomainName | undefined): Promise<void> => {
     const path = connectionKinds['jwt-callback'].callbackPath({ id: '' }, domain ?? NOBODY.domain);
-    const url = callbackUrl(parts, request, path);
+    const callback = callbackOf(parts, request, path);
     // Before anything is known of the domain, so that the answer says nothing of it either.
-    decodeCallbackToken(tokenOf(url));
+    decodeCallbackToken(tokenOf(callback));
+    requireDomainLike(String(request.params['domain']));
     const entry = domain === undefined ? undefined : await parts.login.directory.byDomain(domain);
     if (domain === undefined || entry === undefined || entry.organization.region !== undefined) {
-      return await refuseUnknown(parts, request, url);
+      return await refuseUnknown(parts, request, callback);
     }
     const attempts = callbackAttempts(parts, request, entry);
     if (attempts.length > 0) {
-      await completeNewestUnspent(parts, { request, response }, { attempts, url });
+      await completeNewestUnspent(parts, { request, response }, { attempts, callback });
       return;
     }
     const connections = callbackConnections(entry);
-    if (connections.length === 0) return await refuseUnknown(parts, request, url);
+    if (connections.length === 0) return await refuseUnknown(parts, request, callback);
     const whose = { organization: entry.organization, connections, domain };
-    const started = await restart(parts, request, { ...whose, url });
+    const started = await restart(parts, request, { ...whose, callback });
     rememberAttempt(parts, { request, response }, started.transaction);
     seeOther(response, started.redirectUrl);
   };
@@ -189,7 +190,7 @@ function callbackAttempts(
 async function completeNewestUnspent(
   parts: HttpParts,
   exchange: Exchange,
-  { attempts, url }: { readonly attempts: readonly LoginTransaction[]; readonly url: URL },
+  { attempts, callback }: { readonly attempts: readonly LoginTransaction[]; readonly callback: Callback },
 ): Promise<void> {
   const connectionIds = [...new Set(attempts.map(({ connectionId }) => connectionId))];
   await firstThatTakes(connectionIds, async (connectionId) => {
@@ -197,7 +198,7 @@ async function completeNewestUnspent(
     for (const [index, transaction] of own.entries()) {
       try {
         const mayBeOthers = connectionIds.length > 1;
-        await complete(parts, exchange, { transaction, url, isProved: false, mayBeOthers });
+        await complete(parts, exchange, { transaction, callback, isProved: false, mayBeOthers });
         return;
       } catch (error) {
         const isSpent = error instanceof GatewayError && error.code === 'login_expired';
@@ -215,17 +216,17 @@ function restart(
     readonly organization: Organization;
     readonly connections: readonly ConnectionOf<'jwt-callback'>[];
     readonly domain: DomainName;
-    readonly url: URL;
+    readonly callback: Callback;
   },
 ): Promise<StartedLogin> {
-  const { organization, connections, domain, url } = whose;
+  const { organization, connections, domain, callback } = whose;
   return runStrategy(() =>
     firstThatTakes(connections, (connection) =>
       restartLogin(parts.login, {
         organization,
         connection,
         domain,
-        callback: { url },
+        callback,
         isFromAnotherSite: isFromAnotherSite(request, parts.config),
         countRestart: (id, email) => parts.limits.countRestart(id, email),
       }),
@@ -249,9 +250,9 @@ const NOBODY = {
 } as const;
 
 /** Goes the way of a known domain to its end, so that it takes as long, and ends the same. */
-async function refuseUnknown(parts: HttpParts, request: Request, url: URL): Promise<never> {
+async function refuseUnknown(parts: HttpParts, request: Request, callback: Callback): Promise<never> {
   try {
-    await restart(parts, request, { ...NOBODY, url });
+    await restart(parts, request, { ...NOBODY, callback });
   } catch (error) {
     if (error instanceof GatewayError && error.code !== 'token_invalid') throw error;
   }
@@ -261,7 +262,7 @@ async function refuseUnknown(parts: HttpParts, request: Request, url: URL): Prom
 const MOST_PARAMETERS = 100;
 
 /** @throws GatewayError `malformed_request` unless there is exactly one parameter that is, or looks like, the token */
-function tokenOf({ searchParams: parameters }: URL): string {
+function tokenOf({ url: { searchParams: parameters } }: Callback): string {
   // All of them are there: Express reads no more than the first thousand.
   if (parameters.size > MOST_PARAMETERS) {
     throw new GatewayError('malformed_request', { reason: 'too many parameters' });
@@ -288,15 +289,13 @@ function requireDomainLike(text: string): void {
 async function complete(
   parts: HttpParts,
   { request, response }: Exchange,
-  back: Pick<Arrival, 'transaction' | 'isProved'> & {
-    /** Of the callback, with what came. */
-    readonly url: URL;
+  back: Pick<Arrival, 'transaction' | 'callback' | 'isProved'> & {
     /** Whether the callback may belong to an attempt of another connection. */
     readonly mayBeOthers?: boolean;
   },
 ): Promise<void> {
   const arrival = {
-    callback: { url: back.url },
+    callback: back.callback,
     transaction: back.transaction,
     isProved: back.isProved,
     previousDigest: currentDigest(parts, request),
@@ -311,9 +310,9 @@ async function complete(
 }
 
 /** The callback as the provider was given it, with what came; the request's Host has no say. */
-function callbackUrl(parts: HttpParts, request: Request, path: string): URL {
+function callbackOf(parts: HttpParts, request: Request, path: string): Callback {
   const url = new URL(path, parts.config.publicUrl);
   const query = request.originalUrl.indexOf('?');
   url.search = query < 0 ? '' : request.originalUrl.slice(query);
-  return url;
+  return { url };
 }

@@ -1,7 +1,7 @@
 /** What an application behind Gatehouse does after a sign-in: it refreshes, and asks for userinfo. */
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import type { Work } from '../contender.ts';
-import { locationOf, once, type Answer, type Line } from '../line.ts';
+import { basicAuthorization, locationOf, once, type Answer, type Line } from '../line.ts';
 
 export const APPLICATION = { clientId: 'bench', redirectUri: 'http://127.0.0.1:1/callback' } as const;
 const GRANTS = 64;
@@ -12,18 +12,23 @@ interface Tokens {
   readonly id_token: string;
 }
 
-export interface ApplicationParts {
+interface Application {
   readonly origin: string;
-  readonly clientSecret: string;
+  /** Proves the application. */
+  readonly authorization: string;
   /** Signs a new person in. @returns the browser's cookies */
   readonly signIn: (line: Line) => Promise<string>;
 }
 
-export function applicationWorks(parts: ApplicationParts): {
+export function applicationWorks({
+  clientSecret,
+  ...rest
+}: Omit<Application, 'authorization'> & { readonly clientSecret: string }): {
   readonly refresh: Work;
   readonly userinfo: Work;
 } {
-  return { refresh: refreshWork(parts), userinfo: userinfoWork(parts) };
+  const application = { ...rest, authorization: basicAuthorization(APPLICATION.clientId, clientSecret) };
+  return { refresh: refreshWork(application), userinfo: userinfoWork(application) };
 }
 
 function tokensOf({ status, body }: Answer): Tokens {
@@ -33,23 +38,20 @@ function tokensOf({ status, body }: Answer): Tokens {
   return tokens as Tokens;
 }
 
-const askTokens = (line: Line, { clientSecret }: ApplicationParts, body: string) =>
+const askTokens = (line: Line, { authorization }: Application, body: string) =>
   line.ask({
     method: 'POST',
     path: '/oidc/token',
-    headers: {
-      authorization: `Basic ${Buffer.from(`${APPLICATION.clientId}:${clientSecret}`).toString('base64')}`,
-      'content-type': 'application/x-www-form-urlencoded',
-    },
+    headers: { authorization, 'content-type': 'application/x-www-form-urlencoded' },
     body,
   });
 
 /** The same request that oidc-provider gets for the comparison (oidc-provider.ts). */
-const refresh = (line: Line, parts: ApplicationParts, token: string) =>
-  askTokens(line, parts, `grant_type=refresh_token&refresh_token=${token}`);
+const refresh = (line: Line, application: Application, token: string) =>
+  askTokens(line, application, `grant_type=refresh_token&refresh_token=${token}`);
 
 /** Authorization code flow with PKCE, in a browser that is signed in. */
-async function authorize(line: Line, parts: ApplicationParts, cookie: string): Promise<Tokens> {
+async function authorize(line: Line, application: Application, cookie: string): Promise<Tokens> {
   const verifier = randomBytes(32).toString('base64url');
   const query = new URLSearchParams({
     ...{ response_type: 'code', client_id: APPLICATION.clientId, redirect_uri: APPLICATION.redirectUri },
@@ -65,25 +67,25 @@ async function authorize(line: Line, parts: ApplicationParts, cookie: string): P
   const code = new URL(locationOf(answer)).searchParams.get('code') ?? '';
   const fields = { grant_type: 'authorization_code', code, code_verifier: verifier };
   const body = new URLSearchParams({ ...fields, redirect_uri: APPLICATION.redirectUri });
-  return tokensOf(await askTokens(line, parts, body.toString()));
+  return tokensOf(await askTokens(line, application, body.toString()));
 }
 
-async function newTokens(line: Line, parts: ApplicationParts): Promise<Tokens> {
-  return authorize(line, parts, await parts.signIn(line));
+async function newTokens(line: Line, application: Application): Promise<Tokens> {
+  return authorize(line, application, await application.signIn(line));
 }
 
-function refreshWork(parts: ApplicationParts): Work {
+function refreshWork(application: Application): Work {
   /** The newest refresh token of each grant that nobody uses now. */
   const idle: string[] = [];
   return {
     async prove() {
-      await once(parts.origin, async (line) => {
-        while (idle.length < GRANTS) idle.push((await newTokens(line, parts)).refresh_token);
-        const first = await newTokens(line, parts);
-        const second = tokensOf(await refresh(line, parts, first.refresh_token));
+      await once(application.origin, async (line) => {
+        while (idle.length < GRANTS) idle.push((await newTokens(line, application)).refresh_token);
+        const first = await newTokens(line, application);
+        const second = tokensOf(await refresh(line, application, first.refresh_token));
         if (second.refresh_token === first.refresh_token)
           throw new Error('the refresh token was not rotated');
-        const wrong = await refresh(line, parts, `${second.refresh_token.slice(0, -4)}AAAA`);
+        const wrong = await refresh(line, application, `${second.refresh_token.slice(0, -4)}AAAA`);
         if (wrong.status !== 400) throw new Error(`a tampered refresh token was answered ${wrong.status}`);
       });
       return 'rotates the refresh token and signs an ID token; a tampered one is refused';
@@ -91,19 +93,19 @@ function refreshWork(parts: ApplicationParts): Work {
     async operate(line) {
       const token = idle.pop();
       if (token === undefined) throw new Error('there are fewer grants than connections');
-      idle.push(tokensOf(await refresh(line, parts, token)).refresh_token);
+      idle.push(tokensOf(await refresh(line, application, token)).refresh_token);
     },
   };
 }
 
-function userinfoWork(parts: ApplicationParts): Work {
+function userinfoWork(application: Application): Work {
   const tokens: string[] = [];
   const ask = (line: Line, token: string) =>
     line.ask({ path: '/oidc/userinfo', headers: { authorization: `Bearer ${token}` } });
   return {
     async prove() {
-      await once(parts.origin, async (line) => {
-        while (tokens.length < GRANTS) tokens.push((await newTokens(line, parts)).access_token);
+      await once(application.origin, async (line) => {
+        while (tokens.length < GRANTS) tokens.push((await newTokens(line, application)).access_token);
         const good = await ask(line, tokens[0] ?? '');
         if (good.status !== 200 || !good.body.includes('@'))
           throw new Error(`userinfo answered ${good.status}`);

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
 import type { Contender, Running, Work } from '../contender.ts';
-import { once, type Answer, type Asking, type Line } from '../line.ts';
+import { basicAuthorization, once, type Answer, type Asking, type Line } from '../line.ts';
 import { startPeer } from '../peer-program.ts';
 import { insist, SessionPool, tampered } from '../peer-work.ts';
 import { emailOf, somebodyOf } from '../world.ts';
@@ -31,16 +31,13 @@ export function oidcProvider(algorithm: 'ES256' | 'RS256'): Contender {
       if (typeof program === 'string') return program;
       const client: ClientOfPeer = {
         origin: program.origin,
-        authorization: basicAuthorization(secret),
+        authorization: basicAuthorization(CLIENT_ID, secret),
         algorithm,
       };
       return { ...program, works: { refresh: refreshWork(client), userinfo: userInfoWork(client) } };
     },
   };
 }
-
-const basicAuthorization = (secret: string) =>
-  `Basic ${Buffer.from(`${CLIENT_ID}:${secret}`).toString('base64')}`;
 
 interface ClientOfPeer {
   readonly origin: string;
@@ -91,7 +88,7 @@ function refreshWork(client: ClientOfPeer): Work {
         });
         insist(payload['email'] === email, 'the ID token is of somebody else');
         insist(protectedHeader.alg === client.algorithm, `signed with ${protectedHeader.alg}`);
-        const bad = { ...client, authorization: basicAuthorization('wrong') };
+        const bad = { ...client, authorization: basicAuthorization(CLIENT_ID, 'wrong') };
         const stranger = await line.ask(refreshAsking(bad, tokens.refresh_token));
         insist(stranger.status === 401, `a wrong secret is answered with ${stranger.status}`);
         const again = await line.ask(refreshAsking(client, first));

@@ -3,20 +3,14 @@
  * JWKS, from that issuer, for that audience, good now, and of the very person that the application names. Which claim names the
  * person is the connection's to say and is never guessed from the value.
  */
-import { createHash } from 'node:crypto';
 import { GatewayError } from '../../errors.ts';
 import { member, type JsonObject } from '../../strict-json.ts';
 import { amrOf } from '../authentication-methods.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type { ConnectorContext, PresentedToken, TokenConnector } from '../connector.ts';
-import { CLOCK_TOLERANCE_SECONDS, numericDate } from '../jwt-rules.ts';
+import { CLOCK_TOLERANCE_SECONDS, digestOfSigned, numericDate } from '../jwt-rules.ts';
 import { ID_TOKEN_TYPE, verifySignature } from '../signed-token.ts';
-import {
-  verifiedIdentity,
-  type Lifetime,
-  type SingleUse,
-  type VerifiedIdentity,
-} from '../verified-identity.ts';
+import { verifiedIdentity, type Lifetime, type VerifiedIdentity } from '../verified-identity.ts';
 import type { IdTokenSettings } from './settings.ts';
 
 /** Longest time from `iat` to now and from now to `exp`: no known issuer's ID tokens live longer. */
@@ -66,7 +60,7 @@ function identityOf(
     subject: member(claims, 'sub'),
     email: usableEmail(claims, settings),
     name: member(claims, 'name'),
-    singleUse: [singleUse(presented.token, lifetime)],
+    singleUse: [{ purpose: 'id-token', digest: digestOfSigned(presented.token), ...lifetime }],
     providerSession: {
       id: undefined,
       idToken: undefined,
@@ -126,12 +120,4 @@ function usableEmail(claims: JsonObject, { match, trustsEmail }: IdTokenSettings
   if (email === undefined) deny('no email claim');
   if (!isVerified) deny('the issuer has not verified the address (email_verified)');
   return email;
-}
-
-/** What makes a second use of the token recognisable. Never its last part: many spellings of one signature verify. */
-function singleUse(token: string, lifetime: Lifetime): SingleUse {
-  const digest = createHash('sha256')
-    .update(token.slice(0, token.lastIndexOf('.')))
-    .digest('base64url');
-  return { purpose: 'id-token', digest, ...lifetime };
 }

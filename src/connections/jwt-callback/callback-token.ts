@@ -4,7 +4,7 @@
  * does not know; here whatever is not understood is refused. What is public is only whether the token is malformed,
  * over, or invalid.
  */
-import { createHash, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import jwt from 'jsonwebtoken';
 import { GatewayError } from '../../errors.ts';
 import { canonicalEmail } from '../../organizations/email-address.ts';
@@ -12,7 +12,13 @@ import { member, readJsonObject, type JsonObject } from '../../strict-json.ts';
 import type { ConnectionOf } from '../connection.ts';
 import type { ClaimsObserver } from '../connector.ts';
 import { latestAnswer } from '../latest-answer.ts';
-import { CLOCK_TOLERANCE_SECONDS, numericDate, refuseMeaningfulHeaders } from '../jwt-rules.ts';
+import {
+  CLOCK_TOLERANCE_SECONDS,
+  digestOfName,
+  digestOfSigned,
+  numericDate,
+  refuseMeaningfulHeaders,
+} from '../jwt-rules.ts';
 import {
   verifiedIdentity,
   type Lifetime,
@@ -154,18 +160,10 @@ function requireParties(payload: JsonObject, context: CallbackTokenContext): voi
   }
 }
 
-/**
- * What makes a second use of this token recognisable: the name that its issuer gave it, which every other token of that name shares
- * (RFC 7519 section 4.1.7), or else all that is signed. Never the last part: many spellings of one signature verify.
- */
+/** What makes a second use of this token recognisable: the name that its issuer gave it, or else all that is signed. */
 function singleUse(token: string, payload: JsonObject, lifetime: Lifetime): SingleUse {
-  const digest = (text: string) => createHash('sha256').update(text).digest('base64url');
   const id = member(payload, 'jti');
-  if (id === undefined) {
-    const signed = token.slice(0, token.lastIndexOf('.'));
-    return { purpose: 'jwt-callback-token', digest: digest(signed), ...lifetime };
-  }
+  if (id === undefined) return { purpose: 'jwt-callback-token', digest: digestOfSigned(token), ...lifetime };
   if (typeof id !== 'string') return refuse('jti is not a string');
-  const named = JSON.stringify([member(payload, 'iss') ?? null, id]);
-  return { purpose: 'jwt-id', digest: digest(named), ...lifetime };
+  return { purpose: 'jwt-id', digest: digestOfName(member(payload, 'iss') ?? null, id), ...lifetime };
 }

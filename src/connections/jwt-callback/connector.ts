@@ -16,6 +16,7 @@ export function openJwtCallbackConnector(
   const { settings } = connection;
   /** Parsed once, as a KeyObject verifies four times as fast as a PEM; and by the first token, as a start needs none. */
   let keys: readonly KeyObject[] | undefined;
+  /** Most connections have one place where people come back. */
   const redirectTo = latestAnswer((callbackUrl) => {
     const url = new URL(settings.loginUrl);
     url.searchParams.set('callback_url', callbackUrl);

@@ -2,12 +2,11 @@
  * A logout token: a provider's word that a session of its own has ended. The rules are those of OpenID Connect Back-Channel
  * Logout 1.0, section 2.6; what it is not may end nobody's session.
  */
-import { createHash } from 'node:crypto';
 import { GatewayError } from '../../errors.ts';
 import type { JsonObject } from '../../strict-json.ts';
 import type { EndedProviderSession } from '../connector.ts';
 import type { ProviderKeys } from '../provider-keys.ts';
-import { CLOCK_TOLERANCE_SECONDS } from '../jwt-rules.ts';
+import { CLOCK_TOLERANCE_SECONDS, digestOfName } from '../jwt-rules.ts';
 import { verifySignature } from '../signed-token.ts';
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
@@ -50,9 +49,7 @@ export async function verifyLogoutToken(
   if ((sub !== undefined && subject === undefined) || (sid !== undefined && sessionId === undefined)) {
     return refuse('sub or sid of the logout token is not text');
   }
-  const digest = createHash('sha256')
-    .update(JSON.stringify([context.issuer, jti]))
-    .digest('base64url');
+  const digest = digestOfName(context.issuer, jti);
   const lifetime = { issuedAtSeconds: iat, expiresAtSeconds: exp + CLOCK_TOLERANCE_SECONDS };
   const use = { purpose: 'logout-token', digest, ...lifetime } as const;
   return { issuer: context.issuer, subject, sessionId, use };
