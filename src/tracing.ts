@@ -17,7 +17,8 @@ import {
 import { GatewayError } from './errors.ts';
 import { boundedMethod, codeOf, outcomeOf, type SeenRequest } from './meters.ts';
 
-const tracer = () => trace.getTracer('gatehouse');
+/** Asks whichever SDK there is by then. */
+const tracer = trace.getTracer('gatehouse');
 
 export interface RequestSpan {
   /** Runs what answers the request, so that what it does becomes the span's children. */
@@ -44,7 +45,7 @@ function requestSpan({ method, headers }: ArrivedRequest, ofServer: Attributes):
   const name = boundedMethod(method);
   const attributes = { 'http.request.method': name, ...ofServer };
   const sender = propagation.extract(context.active(), headers);
-  const span = tracer().startSpan(name, { kind: SpanKind.SERVER, attributes }, sender);
+  const span = tracer.startSpan(name, { kind: SpanKind.SERVER, attributes }, sender);
   if (!isSpanContextValid(span.spanContext())) return undefined;
   return {
     run(answer) {
@@ -137,7 +138,7 @@ export function statementSpan(text: string): ((error: unknown) => void) | undefi
   if (!isTraced()) return undefined;
   const operation = OPERATIONS.exec(text)?.[1]?.toUpperCase() ?? 'OTHER';
   const attributes = { 'db.system.name': 'postgresql', 'db.operation.name': operation };
-  const span = tracer().startSpan(operation, { kind: SpanKind.CLIENT, attributes });
+  const span = tracer.startSpan(operation, { kind: SpanKind.CLIENT, attributes });
   return (error) => {
     if (isNativeError(error)) fail(span, shortNameOf(error));
     span.end();
@@ -152,7 +153,7 @@ async function inSpan<Result>(
   options: { readonly kind: SpanKind; readonly attributes: Attributes },
   work: (span: Span) => Promise<Result>,
 ): Promise<Result> {
-  const span = tracer().startSpan(name, options);
+  const span = tracer.startSpan(name, options);
   try {
     return await context.with(trace.setSpan(context.active(), span), () => work(span));
   } finally {

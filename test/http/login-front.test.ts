@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { send, type Answer, type RequestOptions } from '../attacks/refusal.ts';
+import { until } from '../database/embedded-members.ts';
 import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';
 import { dial, everythingFrom, parseAnswers } from './raw.ts';
 import { addCompany } from './visitor.ts';
@@ -88,15 +89,22 @@ it('a body may come in pieces', async () => {
 
 it('a body that is cut off is nobody’s fault here, and the next one is answered', async () => {
   const before = gateway.logLines.length;
-  const socket = await dial(gateway.port);
-  socket.write(
-    `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: ${JSON_TYPE}\r\nContent-Length: 100\r\n\r\n${ADA}`,
-  );
-  await sleep(50);
-  socket.destroy();
-  await once(socket, 'close');
+  const later = () => gateway.logLines.slice(before).join('\n');
+  // Before anybody reads it, and while it is read.
+  const waits = [0, 1, 2, 5, 20, 50];
+  for (const waitMs of waits) {
+    const socket = await dial(gateway.port);
+    socket.write(
+      `POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: ${JSON_TYPE}\r\nContent-Length: 100\r\n\r\n${ADA}`,
+    );
+    await sleep(waitMs);
+    socket.destroy();
+    await once(socket, 'close');
+  }
   expect((await post('', ADA)).status).toBe(200);
-  const later = gateway.logLines.slice(before).join('\n');
-  expect(later).toContain('malformed_request');
-  expect(later).not.toContain('internal_error');
+  // A refusal is told once the audit trail has it.
+  await until('each is told', () => later().split('"code":"malformed_request"').length > waits.length);
+  // Nobody was answered, so no status is told.
+  expect(later().split('"route":"/login","durationMs"').length - 1).toBe(waits.length);
+  expect(later()).not.toContain('internal_error');
 });
