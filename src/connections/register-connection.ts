@@ -157,7 +157,7 @@ export async function addCallbackKey(
 ): Promise<Connection> {
   const key = readPublicKey(publicKeyPem, new Date());
   const { settings } = connection;
-  if (settings.keys.some(({ keyId }) => keyId === key.keyId))
+  if (settings.keys.some(({ pem }) => pem === key.pem))
     throw new Refusal('The connection has this key already.');
   if (settings.keys.length >= MOST_KEYS) {
     throw new Refusal(`The connection has ${MOST_KEYS} keys already. Remove one that is no longer used.`);

@@ -183,7 +183,22 @@ describe('a key that is pasted', () => {
     );
     expect(readPublicKey(good.pem, at)).toEqual(good);
   });
+
+  it('has a name that no command takes for an option', () => {
+    expect(readPublicKey(KEY_WITH_HYPHEN, new Date()).keyId).toBe('_Rfi-L53Qg3vt0g4');
+  });
 });
+
+/** The digest of which begins with a hyphen, in base64url. */
+const KEY_WITH_HYPHEN = `-----BEGIN PUBLIC KEY-----
+MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAiTzpLfKk/+kxwYRhVSK7
+Wh+w9vj90MTkqZ3Q4K3qC+qHxWcw35w/l+hxbVTrqqEJQZoLlGf9TLAHA18nygd7
+Enh683kqdylyWG3TkCzSBM/riojAydeiDsgOAyGpPIVhjg47TarT4zEgLK92WAvt
+ogfyFl0eoHunaNRL3s6YfFYFyDUcQw4GnLb+lf4ck0FWqifmGackqxhvtXhlOLKn
+UrZfLt3WHY3VmBuKM9fGfR/OH6B+I9GFLueoPhCu+ms8ScNFOfilnwqp9rPbNiv2
+62reTf2LcNY57U/f1eW7vlMjXKSSYAMXZHLRijK3KDPhwYjac2ojLtSVzAHnRn+4
+IwIDAQAB
+-----END PUBLIC KEY-----`;
 
 describe('time', () => {
   it.each([

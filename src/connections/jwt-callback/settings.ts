@@ -56,7 +56,8 @@ export function readPublicKey(pem: string, addedAt: Date): CallbackKey {
     throw new Refusal('The key has a weak exponent; make one with openssl.');
   const der = key.export({ type: 'spki', format: 'der' });
   return {
-    keyId: createHash('sha256').update(der).digest('base64url').slice(0, 16),
+    // A name that began with a hyphen would be taken for an option by the command that takes it away.
+    keyId: createHash('sha256').update(der).digest('base64url').slice(0, 16).replace(/^-/, '_'),
     pem: key.export({ type: 'spki', format: 'pem' }).toString(),
     addedAt: addedAt.toISOString(),
   };
