@@ -4,7 +4,7 @@
  */
 import { openPostgres, type Postgres } from '../faults/postgres.ts';
 import { measureCapacity } from './capacity.ts';
-import type { Contender, WorkloadId } from './contender.ts';
+import { ID_TOKEN_ALGORITHMS, type Contender, type WorkloadId } from './contender.ts';
 import { betterAuth } from './contenders/better-auth.ts';
 import { floors } from './contenders/floors.ts';
 import { gatehouse, gatehouseAtScale } from './contenders/gatehouse.ts';
@@ -30,12 +30,16 @@ import { measureStarts } from './starts.ts';
 import { targetsOf } from './targets.ts';
 import type { World } from './world.ts';
 
-const WORKLOADS: readonly WorkloadId[] = ['route', 'callback', 'sign-in', 'check', 'refresh', 'userinfo'];
+const WORKLOADS: readonly WorkloadId[] = [
+  ...(['route', 'callback', 'sign-in', 'check'] as const),
+  ...(['refresh', 'refresh-rs256', 'userinfo'] as const),
+];
 
 const CONTENDERS = [
   gatehouse(),
   ...floors,
-  ...[betterAuth, jackson, oidcProvider('ES256'), modAuthOpenidc('shm'), modAuthOpenidc('cookie')],
+  ...[betterAuth, jackson, ...ID_TOKEN_ALGORITHMS.map(oidcProvider)],
+  ...[modAuthOpenidc('shm'), modAuthOpenidc('cookie')],
 ];
 
 const say = (text: string) => process.stderr.write(`${text}\n`);

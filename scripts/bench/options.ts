@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 
 const PARTS = [
-  ...['route', 'callback', 'sign-in', 'check', 'refresh', 'userinfo'],
+  ...['route', 'callback', 'sign-in', 'check', 'refresh', 'refresh-rs256', 'userinfo'],
   ...['hang', 'scale', 'capacity', 'start'],
 ];
 

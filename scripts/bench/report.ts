@@ -13,7 +13,8 @@ const WORKLOAD_NAMES: Readonly<Record<WorkloadId, string>> = {
   callback: 'W2 custom-JWT callback to a stored session',
   'sign-in': 'W3 complete OIDC sign-in',
   check: 'W4 session check',
-  refresh: 'W5 refresh grant',
+  refresh: 'W5 refresh grant, ID token by ES256',
+  'refresh-rs256': 'W5 refresh grant, ID token by RS256',
   userinfo: 'W5 userinfo',
 };
 

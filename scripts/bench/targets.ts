@@ -48,6 +48,7 @@ export function targetsOf({ workloads, starts, hang, scale }: Results): readonly
     ...against('W4', 'check', APACHE, 1),
     ...against('W4', 'check', 'better-auth', 10),
     ...against('W5', 'refresh', 'oidc-provider', 0.6),
+    ...against('W5', 'refresh-rs256', 'oidc-provider, RS256', 0.6),
     ...against('W5', 'userinfo', 'oidc-provider', 0.6),
     ...targetsOfScale(scale),
     ...(hang === undefined ? [] : [targetOfHang(hang)]),

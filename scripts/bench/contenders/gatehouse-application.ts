@@ -1,10 +1,18 @@
 /** What an application behind Gatehouse does after a sign-in: it refreshes, and asks for userinfo. */
 import { createHash, randomBytes, randomInt } from 'node:crypto';
-import type { Work } from '../contender.ts';
+import { decodeProtectedHeader } from 'jose';
+import type { IdTokenAlgorithm, Running, Work } from '../contender.ts';
 import { basicAuthorization, locationOf, once, type Answer, type Line } from '../line.ts';
 
-export const APPLICATION = { clientId: 'bench', redirectUri: 'http://127.0.0.1:1/callback' } as const;
+export const REDIRECT_URI = 'http://127.0.0.1:1/callback';
 const GRANTS = 64;
+
+/** One that is registered, with what its ID tokens are signed with. */
+export interface RegisteredApplication {
+  readonly clientId: string;
+  readonly clientSecret: string;
+  readonly algorithm: IdTokenAlgorithm;
+}
 
 interface Tokens {
   readonly access_token: string;
@@ -12,7 +20,7 @@ interface Tokens {
   readonly id_token: string;
 }
 
-interface Application {
+interface Application extends Omit<RegisteredApplication, 'clientSecret'> {
   readonly origin: string;
   /** Proves the application. */
   readonly authorization: string;
@@ -20,15 +28,22 @@ interface Application {
   readonly signIn: (line: Line) => Promise<string>;
 }
 
-export function applicationWorks({
-  clientSecret,
-  ...rest
-}: Omit<Application, 'authorization'> & { readonly clientSecret: string }): {
-  readonly refresh: Work;
-  readonly userinfo: Work;
-} {
-  const application = { ...rest, authorization: basicAuthorization(APPLICATION.clientId, clientSecret) };
-  return { refresh: refreshWork(application), userinfo: userinfoWork(application) };
+/** @param registered one for each algorithm */
+export function applicationWorks(
+  place: Pick<Application, 'origin' | 'signIn'>,
+  registered: Readonly<Record<IdTokenAlgorithm, RegisteredApplication>>,
+): Pick<Running['works'], 'refresh' | 'refresh-rs256' | 'userinfo'> {
+  const application = ({ clientSecret, ...rest }: RegisteredApplication) => ({
+    ...place,
+    ...rest,
+    authorization: basicAuthorization(rest.clientId, clientSecret),
+  });
+  const [es256, rs256] = [application(registered.ES256), application(registered.RS256)];
+  return {
+    refresh: refreshWork(es256),
+    'refresh-rs256': refreshWork(rs256),
+    userinfo: userinfoWork(es256),
+  };
 }
 
 function tokensOf({ status, body }: Answer): Tokens {
@@ -54,7 +69,7 @@ const refresh = (line: Line, application: Application, token: string) =>
 async function authorize(line: Line, application: Application, cookie: string): Promise<Tokens> {
   const verifier = randomBytes(32).toString('base64url');
   const query = new URLSearchParams({
-    ...{ response_type: 'code', client_id: APPLICATION.clientId, redirect_uri: APPLICATION.redirectUri },
+    ...{ response_type: 'code', client_id: application.clientId, redirect_uri: REDIRECT_URI },
     ...{
       scope: 'openid email offline_access',
       state: 'state',
@@ -66,7 +81,7 @@ async function authorize(line: Line, application: Application, cookie: string): 
   const answer = await line.ask({ path: `/oidc/auth?${query.toString()}`, headers: { cookie } });
   const code = new URL(locationOf(answer)).searchParams.get('code') ?? '';
   const fields = { grant_type: 'authorization_code', code, code_verifier: verifier };
-  const body = new URLSearchParams({ ...fields, redirect_uri: APPLICATION.redirectUri });
+  const body = new URLSearchParams({ ...fields, redirect_uri: REDIRECT_URI });
   return tokensOf(await askTokens(line, application, body.toString()));
 }
 
@@ -85,10 +100,12 @@ function refreshWork(application: Application): Work {
         const second = tokensOf(await refresh(line, application, first.refresh_token));
         if (second.refresh_token === first.refresh_token)
           throw new Error('the refresh token was not rotated');
+        const { alg } = decodeProtectedHeader(second.id_token);
+        if (alg !== application.algorithm) throw new Error(`the ID token is signed with ${String(alg)}`);
         const wrong = await refresh(line, application, `${second.refresh_token.slice(0, -4)}AAAA`);
         if (wrong.status !== 400) throw new Error(`a tampered refresh token was answered ${wrong.status}`);
       });
-      return 'rotates the refresh token and signs an ID token; a tampered one is refused';
+      return `rotates the refresh token and signs an ID token with ${application.algorithm}; a tampered one is refused`;
     },
     async operate(line) {
       const token = idle.pop();

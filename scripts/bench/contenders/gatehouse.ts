@@ -5,13 +5,13 @@ import { freePort } from '../../free-port.ts';
 import { startCommand } from '../../faults/node-process.ts';
 import { until } from '../../faults/until.ts';
 import { readConfig } from '../../../src/config.ts';
-import type { Contender, Place, Running, Work } from '../contender.ts';
+import type { Contender, IdTokenAlgorithm, Place, Running, Work } from '../contender.ts';
 import { fillGatehouse } from '../gatehouse-data.ts';
 import { cookiesOf, jsonAsking, once, type Answer, type Line } from '../line.ts';
 import { startProgram, type Program } from '../program.ts';
 import { fillScale } from '../scale-data.ts';
 import { TokenIssuer } from '../../token-issuer.ts';
-import { APPLICATION, applicationWorks } from './gatehouse-application.ts';
+import { applicationWorks, REDIRECT_URI, type RegisteredApplication } from './gatehouse-application.ts';
 import { somebodyOf, tokenPerson, type World } from '../world.ts';
 
 const MAIN = join(import.meta.dirname, '../../../src/main.js');
@@ -42,7 +42,10 @@ export const gatehouse = ({
     const site = await openSite(world, settings, database);
     const issuer = new TokenIssuer();
     await fillGatehouse(readConfig(site.env), world, issuer.publicKeyPem);
-    const clientSecret = await addApplication(site);
+    const applications = {
+      ES256: await addApplication(site, 'ES256'),
+      RS256: await addApplication(site, 'RS256'),
+    };
     const { origin } = site;
     const startAgain = () => startNode(site, flags);
     const first = await startAgain();
@@ -61,10 +64,10 @@ export const gatehouse = ({
         callback: callbackWork(origin, issuer),
         'sign-in': signInWork(origins, world),
         check: checkWork(origins, world),
-        ...applicationWorks({
-          ...{ origin, clientSecret },
-          signIn: async (line) => requireWelcome((await signIn(line, world)).answer),
-        }),
+        ...applicationWorks(
+          { origin, signIn: async (line) => requireWelcome((await signIn(line, world)).answer) },
+          applications,
+        ),
       },
     };
   },
@@ -130,13 +133,12 @@ async function command(env: Site['env'], args: readonly string[], stdin = ''): P
   if (exitCode !== 0) throw new Error(`gatehouse ${args.slice(0, 2).join(' ')}: ${stderr}`);
 }
 
-/** @returns its secret */
-async function addApplication({ env }: Site): Promise<string> {
-  const secret = randomBytes(32).toString('base64url');
-  const { clientId, redirectUri } = APPLICATION;
-  const add = ['app', 'add', clientId, '--redirect-uri', redirectUri, '--signing-algorithm', 'ES256'];
-  await command(env, [...add, '--secret-file', '-'], secret);
-  return secret;
+async function addApplication({ env }: Site, algorithm: IdTokenAlgorithm): Promise<RegisteredApplication> {
+  const clientId = `bench-${algorithm.toLowerCase()}`;
+  const clientSecret = randomBytes(32).toString('base64url');
+  const add = ['app', 'add', clientId, '--redirect-uri', REDIRECT_URI, '--signing-algorithm', algorithm];
+  await command(env, [...add, '--secret-file', '-'], clientSecret);
+  return { clientId, clientSecret, algorithm };
 }
 
 const startAsking = (email: string) => jsonAsking('/login', { email });

@@ -1,7 +1,7 @@
 /** oidc-provider with all in memory, as the measure of what refreshing costs where no database is asked. */
 import { randomBytes } from 'node:crypto';
 import { createLocalJWKSet, jwtVerify, type JSONWebKeySet } from 'jose';
-import type { Contender, Running, Work } from '../contender.ts';
+import type { Contender, IdTokenAlgorithm, Running, Work } from '../contender.ts';
 import { basicAuthorization, once, type Answer, type Asking, type Line } from '../line.ts';
 import { startPeer } from '../peer-program.ts';
 import { insist, SessionPool, tampered } from '../peer-work.ts';
@@ -16,8 +16,7 @@ interface Tokens {
   readonly refresh_token: string;
 }
 
-/** What is signed with: by the key's kind an ID token costs 0.1 or 1.7 ms. */
-export function oidcProvider(algorithm: 'ES256' | 'RS256'): Contender {
+export function oidcProvider(algorithm: IdTokenAlgorithm): Contender {
   return {
     name: algorithm === 'ES256' ? 'oidc-provider' : `oidc-provider, ${algorithm}`,
     kind: 'peer',
@@ -34,7 +33,11 @@ export function oidcProvider(algorithm: 'ES256' | 'RS256'): Contender {
         authorization: basicAuthorization(CLIENT_ID, secret),
         algorithm,
       };
-      return { ...program, works: { refresh: refreshWork(client), userinfo: userInfoWork(client) } };
+      const works =
+        algorithm === 'ES256'
+          ? { refresh: refreshWork(client), userinfo: userInfoWork(client) }
+          : { 'refresh-rs256': refreshWork(client) };
+      return { ...program, works };
     },
   };
 }
@@ -42,7 +45,7 @@ export function oidcProvider(algorithm: 'ES256' | 'RS256'): Contender {
 interface ClientOfPeer {
   readonly origin: string;
   readonly authorization: string;
-  readonly algorithm: string;
+  readonly algorithm: IdTokenAlgorithm;
 }
 
 const refreshAsking = ({ authorization }: ClientOfPeer, token: string): Asking => ({
