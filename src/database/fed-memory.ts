@@ -27,7 +27,8 @@ interface FedMemoryOptions<Value extends object> {
 
 export function fedMemory<Value extends object>(options: FedMemoryOptions<Value>): FedMemory<Value> {
   const { feed, name, tables, read } = options;
-  const held = new LRUCache<string, Value>(growTo(options.most));
+  /** As they are handed out: one promise for all who ask. */
+  const held = new LRUCache<string, Promise<Value>>(growTo(options.most));
   const reading = new Map<string, Promise<Value>>();
   let hits = 0;
   let misses = 0;
@@ -47,7 +48,7 @@ export function fedMemory<Value extends object>(options: FedMemoryOptions<Value>
     const value = await read(key);
     if (feed.isAlive() && epoch === readAt) {
       const ttl = options.ttlMs?.(value);
-      held.set(key, value, ttl === undefined ? {} : { ttl: Math.max(1, Math.ceil(ttl)) });
+      held.set(key, Promise.resolve(value), ttl === undefined ? {} : { ttl: Math.max(1, Math.ceil(ttl)) });
     }
     return value;
   };
@@ -56,7 +57,7 @@ export function fedMemory<Value extends object>(options: FedMemoryOptions<Value>
       const known = feed.isAlive() ? held.get(key) : undefined;
       if (known !== undefined) {
         hits++;
-        return Promise.resolve(known);
+        return known;
       }
       misses++;
       const readAt = epoch;

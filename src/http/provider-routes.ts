@@ -59,13 +59,9 @@ export function serveOpenIdProvider(parts: HttpParts): RequestHandler {
 }
 
 /** Answers what a program asks at an endpoint. */
-export async function answerAsProvider(
-  parts: HttpParts,
-  request: Request,
-  response: Response,
-): Promise<void> {
+export function answerAsProvider(parts: HttpParts, request: Request, response: Response): Promise<void> {
   nameRoute(response, MOUNT + request.url);
-  await handOver(parts, { request, response }, undefined);
+  return handOver(parts, { request, response }, undefined);
 }
 
 async function handOver(
@@ -77,14 +73,10 @@ async function handOver(
     request,
     response,
     session,
-    place: {
-      get addressBlock() {
-        return addressBlock(request.ip);
-      },
-      get userAgent() {
-        return request.get('user-agent')?.slice(0, LONGEST_USER_AGENT);
-      },
-    },
+    place: () => ({
+      addressBlock: addressBlock(request.ip),
+      userAgent: request.get('user-agent')?.slice(0, LONGEST_USER_AGENT),
+    }),
     startedAtMs: arrivalMs(request),
   });
 }

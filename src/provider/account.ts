@@ -25,7 +25,7 @@ function accountOf({ id, email, name, organization }: Person): Account {
     ...(email === undefined ? {} : { email, email_verified: true }),
     ...(name === undefined ? {} : { name }),
   };
-  return { accountId: id, claims: () => Promise.resolve(claims) };
+  return { accountId: id, claims: () => claims };
 }
 
 export function accountOfSession({ user, organization }: Session): Account {

@@ -1,4 +1,5 @@
 /** Applications as the library wants to see them: client metadata (OpenID Connect Dynamic Client Registration, section 2). */
+import { hash } from 'node:crypto';
 import type { AdapterPayload } from 'oidc-provider';
 import {
   applicationSecretPlace,
@@ -27,15 +28,15 @@ export interface ClientDirectory {
   /** The application itself, enabled or not. */
   application(clientId: string): Promise<Application | undefined>;
   /**
-   * Secrets that are valid now; those that no key of ours opens are not.
+   * Digests of the secrets that are valid now, each as `secretDigest` makes it; those that no key of ours opens are not.
    * @throws GatewayError `temporarily_unavailable` if there are only such: whether the application shows the right one is not known
    */
-  secrets(clientId: string): Promise<readonly string[]>;
+  secretDigests(clientId: string): Promise<readonly Buffer[]>;
 }
 
 interface Known {
   readonly application: Application | undefined;
-  readonly secrets: readonly string[];
+  readonly secretDigests: readonly Buffer[];
   readonly metadata: AdapterPayload | undefined;
 }
 
@@ -47,18 +48,18 @@ export function openClientDirectory(database: Database, feed: ChangeFeed, box: S
     most: MOST_APPLICATIONS,
     read: async (clientId) => {
       const application = await findApplication(database, clientId);
-      if (application === undefined) return { application, secrets: [], metadata: undefined };
+      if (application === undefined) return { application, secretDigests: [], metadata: undefined };
       const metadata = application.enabled ? clientMetadata(application) : undefined;
-      return { application, secrets: openSecrets(box, application), metadata };
+      return { application, secretDigests: openSecrets(box, application).map(secretDigest), metadata };
     },
   });
-  const known = async (clientId: string) => (isClientId(clientId) ? memory.get(clientId) : undefined);
+  const known = (clientId: string) => (isClientId(clientId) ? memory.get(clientId) : undefined);
   return {
     find: async (clientId) => (await known(clientId))?.metadata,
     application: async (clientId) => (await known(clientId))?.application,
-    secrets: async (clientId) => {
-      const { application, secrets = [] } = (await known(clientId)) ?? {};
-      if (secrets.length > 0 || (application?.sealedSecrets ?? []).length === 0) return secrets;
+    secretDigests: async (clientId) => {
+      const { application, secretDigests = [] } = (await known(clientId)) ?? {};
+      if (secretDigests.length > 0 || (application?.sealedSecrets ?? []).length === 0) return secretDigests;
       throw new GatewayError('temporarily_unavailable', {
         reason:
           'no key of SECRET_KEY opens the secret of the application; if the key is lost: app update --secret-file',
@@ -67,6 +68,9 @@ export function openClientDirectory(database: Database, feed: ChangeFeed, box: S
     },
   };
 }
+
+/** Of equal length, so that secrets can be compared in constant time. Made of text, as `hash` takes long to make a Buffer. */
+export const secretDigest = (secret: string): Buffer => Buffer.from(hash('sha256', secret, 'hex'), 'latin1');
 
 function openSecrets(box: SecretBox, { clientId, sealedSecrets }: Application): readonly string[] {
   const place = applicationSecretPlace(clientId);

@@ -85,7 +85,7 @@ export function deviceCodeRoom(database: Database): Partial<Adapter> {
         clientId: String(payload.clientId),
         payload: asked,
         codeChallenge: (payload.deviceInfo as ReturnType<typeof deviceInfo>).codeChallenge,
-        place: requestState(ctx.req).place,
+        place: requestState(ctx.req).place(),
         ttlSeconds,
         intervalSeconds: INTERVAL_SECONDS,
       });

@@ -1,5 +1,5 @@
 /** What is stored of a grant as the library knows it, beside whom it hangs on. It must not know who asks for one. */
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { LiveGrant } from './grant-store.ts';
 
 /** A grant whose end is that of its session, in the database; what the library is told is far later. */
@@ -22,7 +22,10 @@ export function grantPayload(
   };
 }
 
-/** What successors of a grant's refresh tokens are derived with. It never leaves the database but to do that. */
-export function successorKey({ payload }: LiveGrant): Buffer {
-  return Buffer.from(String(payload['successorKey']), 'base64url');
+/**
+ * What follows a refresh token of a grant. Nobody can know it without the grant's key, which leaves the database only for this. A digest
+ * that is cut short (FIPS 180-4, section 6.7) cannot be continued, so it needs no HMAC around it, which costs five times as much.
+ */
+export function successorOf(token: string, { payload }: LiveGrant): string {
+  return hash('sha512-256', `${String(payload['successorKey'])} ${token}`, 'base64url');
 }

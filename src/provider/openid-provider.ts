@@ -2,7 +2,7 @@
  * What applications see of Gatehouse: an OpenID Provider at `{PUBLIC_URL}/oidc`. The protocol is oidc-provider's; here is how
  * it is set up for us. It knows sessions and grants, and neither pages nor routes: what it shows people is handed in.
  */
-import { createHmac, hash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import Provider, { type Client, type Configuration, type KoaContextWithOIDC } from 'oidc-provider';
 import type { Database } from '../database/database.ts';
 import type { GuardedFetch } from '../outbound/guarded-fetch.ts';
@@ -11,9 +11,11 @@ import { extraParameters } from './authorization-request.ts';
 import { accountOfGrant, accountOfSession, claimsByScope } from './account.ts';
 import type { ClientDirectory } from './client-directory.ts';
 import { deviceInfo, DEVICE_CODE_TTL_SECONDS, DEVICE_ROUTE } from './device-code-room.ts';
+import { findClients } from './find-clients.ts';
 import type { GrantMemory } from './grant-memory.ts';
-import { successorKey } from './grant-payload.ts';
-import { providerAdapter, oauthFailure } from './provider-adapter.ts';
+import { successorOf } from './grant-payload.ts';
+import { NodeSigningKey } from './node-signing-key.ts';
+import { providerAdapter } from './provider-adapter.ts';
 import { surroundAnswers } from './provider-answers.ts';
 import type { ProviderFaces } from './provider-request.ts';
 import { requestState } from './request-state.ts';
@@ -46,7 +48,7 @@ export function openIdProvider(parts: OpenIdProviderParts, keys: readonly Signin
   const tokens = tokenQuestions(parts.database);
   const provider = new Provider(`${parts.publicUrl}/oidc`, {
     adapter: providerAdapter({ ...parts, tokens }),
-    jwks: { keys: keys.map(({ jwk }) => jwk) },
+    jwks: { keys: keys.map((key) => new NodeSigningKey(key)) },
     ...surface(parts),
     ...issuing(parts),
     interactions: { policy: signInPolicy(parts), url: (ctx) => signInPath(parts.secrets, ctx) },
@@ -55,7 +57,7 @@ export function openIdProvider(parts: OpenIdProviderParts, keys: readonly Signin
   provider.proxy = true;
   registerTokenExchange(provider, parts);
   surroundAnswers(provider, { ...parts, tokens });
-  compareSecretsOfOurs(provider, parts.clients);
+  findClients(provider, parts);
   deriveSuccessors(provider);
   return provider;
 }
@@ -102,6 +104,7 @@ function surface(parts: OpenIdProviderParts): Configuration {
         postLogoutSuccessSource: nothingToShow,
       },
       backchannelLogout: { enabled: true },
+      externalSigningSupport: { enabled: true, ack: 'experimental-01' },
       resourceIndicators: resourceIndicators(parts.clients),
     },
   };
@@ -203,20 +206,6 @@ function resourceIndicators(
   };
 }
 
-/** Every secret that is valid now is compared, in constant time. */
-function compareSecretsOfOurs(provider: Provider, clients: ClientDirectory): void {
-  const prototype = provider.Client.prototype;
-  prototype.compareClientSecret = async function compareClientSecret(actual) {
-    const digest = (text: string) => hash('sha256', text, 'buffer');
-    const secrets = await clients.secrets(this.clientId).catch((error: unknown) => {
-      throw oauthFailure(error);
-    });
-    const shown = digest(actual);
-    const matches = secrets.map((secret) => timingSafeEqual(digest(secret), shown));
-    return matches.includes(true);
-  };
-}
-
 /**
  * The successor of a refresh token follows from the token and a secret of its grant, so that who repeats a refresh within the
  * grace gets the same one, whichever node answers, and nobody else can know it.
@@ -231,6 +220,6 @@ function deriveSuccessors(provider: Provider): void {
     const rotated = ctx?.oidc.entities.RotatedRefreshToken;
     const grant = ctx && rotated && requestState(ctx.req).grants.get(String(rotated.grantId));
     if (rotated === undefined || grant === undefined) return generateTokenId.call(this);
-    return createHmac('sha256', successorKey(grant)).update(rotated.jti).digest('base64url');
+    return successorOf(rotated.jti, grant);
   };
 }

@@ -5,8 +5,7 @@
  */
 import Provider, { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import type { IncomingMessage } from 'node:http';
-import { findGatewayError } from '../errors.ts';
-import { sqlState, type Database } from '../database/database.ts';
+import type { Database } from '../database/database.ts';
 import {
   deleteGrantToken,
   endReplayedGrant,
@@ -22,7 +21,7 @@ import { deviceCodeRoom } from './device-code-room.ts';
 import type { GrantMemory, SeenGrantToken } from './grant-memory.ts';
 import { grantPayload } from './grant-payload.ts';
 import { insertCodeWithGrant } from './issue-store.ts';
-import type { ProviderFaces } from './provider-request.ts';
+import { oauthFailure } from './oauth-failure.ts';
 import { requestState, type RequestState } from './request-state.ts';
 import type { TokenQuestions } from './token-questions.ts';
 
@@ -30,43 +29,35 @@ import type { TokenQuestions } from './token-questions.ts';
 export const REFRESH_GRACE_SECONDS = 10;
 /** How often the database is asked whether a code's use or this request was first. */
 const MOST_CLOCK_QUESTIONS = 5;
-const FOREIGN_KEY_VIOLATION = '23503';
-/** Text with U+0000, as text and in JSON. */
-const NUL_REFUSED: ReadonlySet<string | undefined> = new Set(['22021', '22P05']);
 
 export interface AdapterParts {
   readonly database: Database;
   readonly clients: ClientDirectory;
-  readonly faces: Pick<ProviderFaces, 'requireClientTries'>;
   readonly memory: GrantMemory;
   readonly tokens: TokenQuestions;
 }
 
 export function providerAdapter(parts: AdapterParts): (model: string) => Adapter {
-  return (model) => guarded(adapterOf(model, parts));
+  return (model) => guarded(roomOf(model, parts));
 }
 
-function adapterOf(model: string, parts: AdapterParts): Partial<Adapter> {
-  const { database, clients, faces } = parts;
+/** Like an adapter; what is known at once is answered at once, for each promise costs the library two more. */
+type Room = {
+  readonly [Method in keyof Adapter]?: (
+    ...given: Parameters<Adapter[Method]>
+  ) => ReturnType<Adapter[Method]> | Awaited<ReturnType<Adapter[Method]>>;
+};
+
+function roomOf(model: string, parts: AdapterParts): Room {
+  const { database, clients } = parts;
   switch (model) {
     case 'Client':
-      return {
-        async find(clientId) {
-          const ctx = currentContext();
-          // Every endpoint that takes parameters looks first who asks.
-          refuseNul(ctx);
-          const client = await clients.find(clientId);
-          if (ctx !== undefined && isToProveItself(ctx)) {
-            await faces.requireClientTries(ctx.req, client && clientId);
-          }
-          return client;
-        },
-      };
+      return { find: (clientId) => clients.find(clientId) };
     case 'Session':
       return sessionAdapter();
     case 'Grant':
       return {
-        find: (id) => findGrantPayload(database, id),
+        find: (id) => currentState().grants.get(id)?.payload ?? findGrantPayload(database, id),
         destroy: (id) => endGrant(parts, id, revokeGrant),
       };
     case 'AuthorizationCode':
@@ -84,18 +75,6 @@ function adapterOf(model: string, parts: AdapterParts): Partial<Adapter> {
   }
 }
 
-const PROOF_ROUTES: ReadonlySet<string> = new Set([
-  'token',
-  'introspection',
-  'revocation',
-  'device_authorization',
-]);
-
-/** Whether the look-up is that of the application that asks, which is about to prove who it is. */
-function isToProveItself({ oidc }: Context): boolean {
-  return PROOF_ROUTES.has(oidc.route ?? '') && oidc.client === undefined;
-}
-
 const METHODS = [
   'upsert',
   'find',
@@ -107,14 +86,15 @@ const METHODS = [
 ] as const satisfies readonly (keyof Adapter)[];
 
 /** What a room does not say is not kept there. */
-function guarded(room: Partial<Adapter>): Adapter {
+function guarded(room: Room): Adapter {
   const methods = METHODS.map((name) => {
-    const work = room[name] as ((...args: unknown[]) => Promise<unknown>) | undefined;
-    const method = async (...args: unknown[]) => {
+    const work = room[name] as ((...given: unknown[]) => unknown) | undefined;
+    const method = (...given: unknown[]) => {
       try {
-        return await work?.(...args);
+        const answer = work?.(...given);
+        return answer instanceof Promise ? answer.catch(refuse) : answer;
       } catch (error) {
-        throw oauthFailure(error);
+        return refuse(error);
       }
     };
     return [name, method] as const;
@@ -122,47 +102,14 @@ function guarded(room: Partial<Adapter>): Adapter {
   return Object.fromEntries(methods) as unknown as Adapter;
 }
 
-/** Codes of ours that say to try again, with the status of each. */
-const TRY_AGAIN = new Map([
-  ['temporarily_unavailable', 503],
-  ['rate_limited', 429],
-]);
-
-/** What the library is told of a fault of ours, so that the answer says as much as it may. */
-export function oauthFailure(error: unknown): unknown {
-  const status = TRY_AGAIN.get(findGatewayError(error)?.code ?? '');
-  if (status !== undefined) {
-    const failure = new errors.TemporarilyUnavailable('try again in a moment', { cause: error });
-    return Object.assign(failure, { status, statusCode: status });
-  }
-  // What it should have been written under ended a moment ago.
-  if (sqlState(error) === FOREIGN_KEY_VIOLATION) return new errors.InvalidGrant('the grant has ended');
-  if (NUL_REFUSED.has(sqlState(error))) return new errors.InvalidRequest('U+0000 is not text');
-  return error;
+function refuse(error: unknown): never {
+  throw oauthFailure(error);
 }
-
-/** PostgreSQL stores no U+0000, and no parameter has a use for it. @throws errors.InvalidRequest */
-function refuseNul(context: Context | undefined): void {
-  if (hasNul(context?.query) || hasNul(context?.oidc.body)) {
-    throw new errors.InvalidRequest('U+0000 is not text');
-  }
-}
-
-function hasNul(fields: Readonly<Record<string, unknown>> = {}): boolean {
-  return Object.values(fields).some((value) =>
-    Array.isArray(value) ? value.some(isTextWithNul) : isTextWithNul(value),
-  );
-}
-
-const isTextWithNul = (value: unknown): boolean => typeof value === 'string' && value.includes('\0');
 
 interface Context {
   readonly req: IncomingMessage;
-  readonly query: Readonly<Record<string, unknown>>;
   readonly oidc: {
-    readonly body?: Readonly<Record<string, unknown>>;
     readonly route?: string;
-    readonly client?: { readonly clientId: string };
     readonly entities: {
       readonly Grant?: { readonly jti: string; readonly clientId?: string } & Record<string, unknown>;
     };
@@ -181,11 +128,11 @@ function currentState(): RequestState {
 const seconds = (date: Date) => Math.floor(date.getTime() / 1000);
 
 /** The browser's Gatehouse session as the library wants to see it. It cannot be written from there. */
-function sessionAdapter(): Partial<Adapter> {
+function sessionAdapter(): Room {
   return {
     find: (id) => {
       const { session } = currentState();
-      return Promise.resolve(
+      return (
         session && {
           kind: 'Session',
           jti: id,
@@ -196,32 +143,30 @@ function sessionAdapter(): Partial<Adapter> {
           iat: seconds(session.authenticatedAt),
           exp: seconds(session.expiresAt),
           authorizations: {},
-        },
+        }
       );
     },
   };
 }
 
 async function findGrantPayload(database: Database, id: string): Promise<AdapterPayload | undefined> {
-  const grant = currentState().grants.get(id) ?? (await findGrant(database, id));
+  const grant = await findGrant(database, id);
   if (grant === undefined) return undefined;
   currentState().grants.set(id, grant);
   return grant.payload;
 }
 
 /** What the token endpoint uses and issues is written when its answer is ready (save-issue.ts). */
-function tokenAdapter(parts: AdapterParts, kind: GrantTokenKind): Partial<Adapter> {
+function tokenAdapter(parts: AdapterParts, kind: GrantTokenKind): Room {
   const { database, memory } = parts;
   return {
     upsert(value, payload, ttlSeconds = 0) {
       const grantId = String(payload.grantId);
-      currentState().issue.tokens.push({ kind, value, grantId, payload: { ...payload }, ttlSeconds });
-      return Promise.resolve();
+      currentState().issue.tokens.push({ kind, value, grantId, payload, ttlSeconds });
     },
     find: async (value) => (await look(parts, { kind, value }))?.payload,
     consume(value) {
       currentState().issue.used = { kind, value };
-      return Promise.resolve();
     },
     async destroy(value) {
       await deleteGrantToken(database, { kind, value });
@@ -265,7 +210,7 @@ const asConsumed = ({ payload, consumedSecondsAgo = 0 }: FoundGrantToken): Adapt
 });
 
 /** A code and its grant are written together, and used once: a use that came too late for a race revokes what the first got. */
-function codeAdapter(parts: AdapterParts): Partial<Adapter> {
+function codeAdapter(parts: AdapterParts): Room {
   const { database } = parts;
   return {
     async upsert(id, payload, ttlSeconds = 0) {
@@ -302,21 +247,24 @@ function codeAdapter(parts: AdapterParts): Partial<Adapter> {
 }
 
 /** Who repeats a refresh within the grace gets the same successor. */
-function refreshTokenAdapter(parts: AdapterParts): Partial<Adapter> {
+function refreshTokenAdapter(parts: AdapterParts): Room {
   return {
-    async find(id) {
+    find(id) {
       // Whether it was used elsewhere is known where it is used.
       const isToBeUsed = currentContext()?.oidc.route === 'token';
       const held = isToBeUsed ? parts.memory.refreshToken(id) : undefined;
-      if (held !== undefined) return remembered(held).payload;
-      const found = await look(parts, { kind: 'RefreshToken', value: id });
-      if (found?.consumedSecondsAgo === undefined) return found?.payload;
-      return found.consumedSecondsAgo < REFRESH_GRACE_SECONDS ? found.payload : asConsumed(found);
+      return held === undefined ? lookForRefreshToken(parts, id) : remembered(held).payload;
     },
   };
 }
 
-function assertionAdapter(database: Database): Partial<Adapter> {
+async function lookForRefreshToken(parts: AdapterParts, value: string): Promise<AdapterPayload | undefined> {
+  const found = await look(parts, { kind: 'RefreshToken', value });
+  if (found?.consumedSecondsAgo === undefined) return found?.payload;
+  return found.consumedSecondsAgo < REFRESH_GRACE_SECONDS ? found.payload : asConsumed(found);
+}
+
+function assertionAdapter(database: Database): Room {
   return {
     async upsert(id, payload, ttlSeconds = 0) {
       const assertion = { clientId: String(payload.iss), id };

@@ -83,13 +83,13 @@ export interface ProviderRequest {
   /** Of the browser, at endpoints that browsers visit. */
   readonly session: Session | undefined;
   /** Where it came from, for a person to compare. */
-  readonly place: DevicePlace;
+  readonly place: () => DevicePlace;
   /** When the request set out, in milliseconds on the process's monotonic clock. */
   readonly startedAtMs: number;
 }
 
 /** Hands one request to the library. */
-export async function serveProviderRequest(
+export function serveProviderRequest(
   provider: Provider,
   sessionCookie: string,
   { request, response, session, place, startedAtMs }: ProviderRequest,
@@ -106,7 +106,7 @@ export async function serveProviderRequest(
   delete headers['x-forwarded-host'];
   delete headers.cookie;
   if (session !== undefined) headers.cookie = `${sessionCookie}=${session.id}`;
-  await answer(request, response);
+  return answer(request, response);
 }
 
 interface Served {

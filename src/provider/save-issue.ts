@@ -8,7 +8,8 @@ import {
   repeatRefresh,
   type Redemption,
 } from './issue-store.ts';
-import { endGrant, oauthFailure, REFRESH_GRACE_SECONDS, type AdapterParts } from './provider-adapter.ts';
+import { oauthFailure } from './oauth-failure.ts';
+import { endGrant, REFRESH_GRACE_SECONDS, type AdapterParts } from './provider-adapter.ts';
 import type { RequestState } from './request-state.ts';
 
 /**
@@ -31,21 +32,16 @@ export async function saveIssue(
       return;
     }
     memory.drop(used.value);
-    if (!(await isRedeemed(parts, { used, tokens }))) await repeatUse(parts, { used, tokens });
+    // Together with others first, and by itself where that was not to be: then it waits for whoever holds what it needs.
+    const isRedeemed =
+      (await parts.tokens.redeem({ used, tokens })) || (await redeemToken(database, used, tokens));
+    if (!isRedeemed) await repeatUse(parts, { used, tokens });
     else if (found !== undefined) {
       for (const token of tokens) if (token.kind === 'RefreshToken') memory.holdRefreshToken(token, found);
     }
   } catch (error) {
     throw oauthFailure(error);
   }
-}
-
-/** Together with others first, and by itself where that was not to be: then it waits for whoever holds what it needs. */
-async function isRedeemed(
-  { database, tokens }: Pick<AdapterParts, 'database' | 'tokens'>,
-  redemption: Redemption,
-): Promise<boolean> {
-  return (await tokens.redeem(redemption)) || redeemToken(database, redemption.used, redemption.tokens);
 }
 
 /** What was used before, or is over. @throws errors.InvalidGrant unless it is repeated in time */
