@@ -5,6 +5,7 @@
  */
 import Provider, { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
 import type { IncomingMessage } from 'node:http';
+import { isPromise } from 'node:util/types';
 import type { Database } from '../database/database.ts';
 import {
   deleteGrantToken,
@@ -92,7 +93,7 @@ function guarded(room: Room): Adapter {
     const method = (...given: unknown[]) => {
       try {
         const answer = work?.(...given);
-        return answer instanceof Promise ? answer.catch(refuse) : answer;
+        return isPromise(answer) ? answer.catch(refuse) : answer;
       } catch (error) {
         return refuse(error);
       }
