@@ -189,7 +189,24 @@ async function makePrivate(folder: string, { uid, gid }: OwnServer['account']): 
 }
 
 /** Starts the program and waits until it answers. */
-async function launch(program: string, place: Place, settings: Settings) {
+async function launch(program: string, place: Place, settings: Settings): Promise<ChildProcess> {
+  let server: ChildProcess | undefined;
+  await until('the memory of the server before is free', 10_000, async () => {
+    server = await launchOnce(program, place, settings).catch((error: unknown) => {
+      if (!isMemoryHeld(error)) throw error;
+      return undefined;
+    });
+    return server !== undefined;
+  });
+  if (server === undefined) throw new Error('PostgreSQL is not started');
+  return server;
+}
+
+/** Those who served callers hold it for a moment after who started them was killed. */
+const isMemoryHeld = (error: unknown): boolean =>
+  error instanceof Error && error.message.slice(-600).includes('pre-existing shared memory block');
+
+async function launchOnce(program: string, place: Place, settings: Settings): Promise<ChildProcess> {
   const all = { ...SETTINGS, unix_socket_directories: place.socket, ...settings };
   const options = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const log = await open(`${place.data}.log`, 'a');
