@@ -2,9 +2,10 @@
  * `npm run bench`: Gatehouse, the floors and the peers do the same work in turn on one PostgreSQL. Exit 0: it ran, and everybody did
  * the work; with `--strict` also that every target is met; 1: not so; 2: wrong usage.
  */
+import { signingAlgorithms } from '../../src/provider/signing-key.ts';
 import { openPostgres, type Postgres } from '../faults/postgres.ts';
 import { measureCapacity } from './capacity.ts';
-import { ID_TOKEN_ALGORITHMS, type Contender, type WorkloadId } from './contender.ts';
+import type { Contender, WorkloadId } from './contender.ts';
 import { betterAuth } from './contenders/better-auth.ts';
 import { floors } from './contenders/floors.ts';
 import { gatehouse, gatehouseAtScale } from './contenders/gatehouse.ts';
@@ -38,7 +39,7 @@ const WORKLOADS: readonly WorkloadId[] = [
 const CONTENDERS = [
   gatehouse(),
   ...floors,
-  ...[betterAuth, jackson, ...ID_TOKEN_ALGORITHMS.map(oidcProvider)],
+  ...[betterAuth, jackson, ...signingAlgorithms.map(oidcProvider)],
   ...[modAuthOpenidc('shm'), modAuthOpenidc('cookie')],
 ];
 

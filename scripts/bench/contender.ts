@@ -6,10 +6,6 @@ import type { World } from './world.ts';
 export type WorkloadId =
   'route' | 'callback' | 'sign-in' | 'check' | 'refresh' | 'refresh-rs256' | 'userinfo';
 
-/** What ID tokens are signed with: by the key's kind one costs 0.1 or 0.6 ms. Both are refreshed; the rest is done with the first. */
-export const ID_TOKEN_ALGORITHMS = ['ES256', 'RS256'] as const;
-export type IdTokenAlgorithm = (typeof ID_TOKEN_ALGORITHMS)[number];
-
 /** One workload as a contender does it. */
 export interface Work {
   /**

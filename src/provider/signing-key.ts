@@ -3,6 +3,7 @@
  * predecessor stays published until nothing that it signed is good any more (OpenID Connect Core, section 10.1.1).
  */
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, type JWK } from 'jose';
+import { keyName } from '../key-name.ts';
 
 export const signingAlgorithms = ['RS256', 'ES256'] as const;
 export type SigningAlgorithm = (typeof signingAlgorithms)[number];
@@ -21,7 +22,6 @@ export const SIGNED_TTL_SECONDS = 3_600;
 export async function newSigningKey(algorithm: SigningAlgorithm): Promise<SigningKey> {
   const { privateKey } = await generateKeyPair(algorithm, { extractable: true });
   const jwk = await exportJWK(privateKey);
-  // A name that began with a hyphen would be taken for an option by the commands that name keys.
-  const kid = (await calculateJwkThumbprint(jwk)).slice(0, 16).replace(/^-/, '_');
+  const kid = keyName(await calculateJwkThumbprint(jwk));
   return { kid, algorithm, jwk: { ...jwk, kid, alg: algorithm, use: 'sig' } };
 }

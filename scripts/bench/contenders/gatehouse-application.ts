@@ -1,7 +1,8 @@
 /** What an application behind Gatehouse does after a sign-in: it refreshes, and asks for userinfo. */
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { decodeProtectedHeader } from 'jose';
-import type { IdTokenAlgorithm, Running, Work } from '../contender.ts';
+import type { SigningAlgorithm } from '../../../src/provider/signing-key.ts';
+import type { Running, Work } from '../contender.ts';
 import { basicAuthorization, locationOf, once, type Answer, type Line } from '../line.ts';
 
 export const REDIRECT_URI = 'http://127.0.0.1:1/callback';
@@ -11,7 +12,7 @@ const GRANTS = 64;
 export interface RegisteredApplication {
   readonly clientId: string;
   readonly clientSecret: string;
-  readonly algorithm: IdTokenAlgorithm;
+  readonly algorithm: SigningAlgorithm;
 }
 
 interface Tokens {
@@ -31,7 +32,7 @@ interface Application extends Omit<RegisteredApplication, 'clientSecret'> {
 /** @param registered one for each algorithm */
 export function applicationWorks(
   place: Pick<Application, 'origin' | 'signIn'>,
-  registered: Readonly<Record<IdTokenAlgorithm, RegisteredApplication>>,
+  registered: Readonly<Record<SigningAlgorithm, RegisteredApplication>>,
 ): Pick<Running['works'], 'refresh' | 'refresh-rs256' | 'userinfo'> {
   const application = ({ clientSecret, ...rest }: RegisteredApplication) => ({
     ...place,

@@ -5,7 +5,8 @@ import { freePort } from '../../free-port.ts';
 import { startCommand } from '../../faults/node-process.ts';
 import { until } from '../../faults/until.ts';
 import { readConfig } from '../../../src/config.ts';
-import type { Contender, IdTokenAlgorithm, Place, Running, Work } from '../contender.ts';
+import type { SigningAlgorithm } from '../../../src/provider/signing-key.ts';
+import type { Contender, Place, Running, Work } from '../contender.ts';
 import { fillGatehouse } from '../gatehouse-data.ts';
 import { cookiesOf, jsonAsking, once, type Answer, type Line } from '../line.ts';
 import { startProgram, type Program } from '../program.ts';
@@ -133,7 +134,7 @@ async function command(env: Site['env'], args: readonly string[], stdin = ''): P
   if (exitCode !== 0) throw new Error(`gatehouse ${args.slice(0, 2).join(' ')}: ${stderr}`);
 }
 
-async function addApplication({ env }: Site, algorithm: IdTokenAlgorithm): Promise<RegisteredApplication> {
+async function addApplication({ env }: Site, algorithm: SigningAlgorithm): Promise<RegisteredApplication> {
   const clientId = `bench-${algorithm.toLowerCase()}`;
   const clientSecret = randomBytes(32).toString('base64url');
   const add = ['app', 'add', clientId, '--redirect-uri', REDIRECT_URI, '--signing-algorithm', algorithm];

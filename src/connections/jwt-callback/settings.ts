@@ -5,6 +5,7 @@
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import * as z from 'zod';
 import { Refusal } from '../../errors.ts';
+import { keyName } from '../../key-name.ts';
 
 const publicKey = z.object({
   keyId: z.string(),
@@ -56,8 +57,7 @@ export function readPublicKey(pem: string, addedAt: Date): CallbackKey {
     throw new Refusal('The key has a weak exponent; make one with openssl.');
   const der = key.export({ type: 'spki', format: 'der' });
   return {
-    // A name that began with a hyphen would be taken for an option by the command that takes it away.
-    keyId: createHash('sha256').update(der).digest('base64url').slice(0, 16).replace(/^-/, '_'),
+    keyId: keyName(createHash('sha256').update(der).digest('base64url')),
     pem: key.export({ type: 'spki', format: 'pem' }).toString(),
     addedAt: addedAt.toISOString(),
   };
