@@ -70,7 +70,7 @@ export async function whatExists(gateway: TestGateway): Promise<Existing> {
     db.raw<{ rows: Existing[] }>(`
       SELECT jsonb_build_object(
                'users', (SELECT coalesce(jsonb_agg(u ORDER BY u.id), '[]') FROM users u),
-               'identities', (SELECT coalesce(jsonb_agg(i ORDER BY i.connection_id, i.subject), '[]') FROM identities i),
+               'identities', (SELECT coalesce(jsonb_agg(i ORDER BY i.connection_id, i.issuer, i.subject), '[]') FROM identities i),
                'sessions', (SELECT coalesce(jsonb_agg(s.id ORDER BY s.id), '[]') FROM sessions s),
                'connections', (SELECT coalesce(jsonb_agg(c ORDER BY c.id), '[]') FROM connections c),
                'domains', (SELECT coalesce(jsonb_agg(d ORDER BY d.name), '[]') FROM domains d)

@@ -208,11 +208,11 @@ export class KnownScene {
                FROM single_use_tokens t WHERE t.organization_id = $1) AS uses,
               (SELECT jsonb_agg(to_jsonb(u) - '{created_at,disabled_at}'::text[] ORDER BY u.email)
                FROM users u WHERE u.organization_id = $1) AS users,
-              (SELECT jsonb_agg(to_jsonb(i) - '{created_at}'::text[] ORDER BY i.issuer)
+              (SELECT jsonb_agg(to_jsonb(i) - '{created_at}'::text[] ORDER BY i.issuer, i.connection_id = $2)
                FROM identities i WHERE i.organization_id = $1) AS identities,
               (SELECT jsonb_agg(to_jsonb(e) - '{id,at}'::text[] ORDER BY e.id)
                FROM audit_events e WHERE e.organization_id = $1) AS events`,
-      [organization],
+      [organization, connection],
     );
     const names = { organization, connection, user, domain };
     return Object.entries(names).reduce(
