@@ -55,7 +55,7 @@ module.exports = {
     only('express-only-in-http', inPackage('(express|helmet)'), '^src/http/'),
     only('oidc-provider-only-in-provider', inPackage('oidc-provider'), '^src/provider/'),
     only('passport-in-one-file', inPackage('passport'), '^src/http/passport-login\\.ts$'),
-    only('prom-client-in-one-file', inPackage('prom-client'), '^src/http/metrics\\.ts$'),
+    only('prom-client-only-in-metrics', inPackage('prom-client'), '^src/http/(watched-)?metrics\\.ts$'),
     only('opentelemetry-in-one-file', inPackage('@opentelemetry'), '^src/tracing\\.ts$'),
     only(
       'workers-in-one-room',

@@ -10,6 +10,7 @@ import { access, chmod, chown, mkdir, mkdtemp, open, readFile, rm, writeFile } f
 import type { NetConnectOpts } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { accountForNewCluster, runningAs, SYSTEM_FOLDER } from '../../src/database/embedded-account.ts';
@@ -190,19 +191,18 @@ async function makePrivate(folder: string, { uid, gid }: OwnServer['account']): 
 
 /** Starts the program and waits until it answers. */
 async function launch(program: string, place: Place, settings: Settings): Promise<ChildProcess> {
-  let server: ChildProcess | undefined;
-  await until('the memory of the server before is free', 10_000, async () => {
-    server = await launchOnce(program, place, settings).catch((error: unknown) => {
-      if (!isMemoryHeld(error)) throw error;
-      return undefined;
-    });
-    return server !== undefined;
-  });
-  if (server === undefined) throw new Error('PostgreSQL is not started');
-  return server;
+  const endsAtMs = performance.now() + 10_000;
+  for (;;) {
+    try {
+      return await launchOnce(program, place, settings);
+    } catch (error) {
+      if (!isMemoryHeld(error) || performance.now() > endsAtMs) throw error;
+      await setTimeout(100);
+    }
+  }
 }
 
-/** Those who served callers hold it for a moment after who started them was killed. */
+/** Those who served callers hold the memory of a server for a moment after it was killed. */
 const isMemoryHeld = (error: unknown): boolean =>
   error instanceof Error && error.message.slice(-600).includes('pre-existing shared memory block');
 

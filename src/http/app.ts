@@ -20,6 +20,7 @@ import { confirmLogin, showConfirmPage } from './confirm-routes.ts';
 import { showBreakGlass, useBreakGlass } from './break-glass-routes.ts';
 import { startConnectionTest } from './connection-test-routes.ts';
 import { decideOnDevice, showDevicePage } from './device-routes.ts';
+import { completeJwtCallback } from './jwt-callback-routes.ts';
 import { showLoginPage, startFromAddress } from './login-routes.ts';
 import type { Metrics } from './metrics.ts';
 import { METRICS_PATH, showMetrics } from './metrics-routes.ts';
@@ -27,7 +28,7 @@ import { DEVICE_PATH } from './opened-code.ts';
 import type { AppParts, HttpParts } from './parts.ts';
 import { MOUNT, serveOpenIdProvider } from './provider-routes.ts';
 import { isFromOurPages, prefetchStatus } from './request-facts.ts';
-import { completeJwtCallback, completeOidc, startFromEntryLink } from './sso-routes.ts';
+import { completeOidc, startFromEntryLink } from './sso-routes.ts';
 import { endOwn, showHome, showSession } from './session-routes.ts';
 import { endByProviderToken, finishSignOut, signOut, SIGNED_OUT_PATH } from './sign-out-routes.ts';
 

@@ -1,7 +1,6 @@
 /** How the library finds the applications that ask, and compares what they prove themselves with. */
 import { timingSafeEqual } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
-import Provider, { errors, type AdapterPayload, type Client } from 'oidc-provider';
+import Provider, { errors, type AdapterPayload, type Client, type KoaContextWithOIDC } from 'oidc-provider';
 import { secretDigest, type ClientDirectory } from './client-directory.ts';
 import { oauthFailure } from './oauth-failure.ts';
 import type { ProviderFaces } from './provider-request.ts';
@@ -20,37 +19,25 @@ export function findClients(provider: Provider, parts: ClientParts): void {
 /** By itself the library holds a hundred clients, and knows each again by a digest of all its metadata. */
 function holdClients({ Client }: Provider, { clients, faces }: ClientParts): void {
   const made = new WeakMap<AdapterPayload, Client>();
-  const make = Client.find.bind(Client);
+  const clientOf = (metadata: AdapterPayload): Client => {
+    const client = made.get(metadata) ?? (Reflect.construct(Client, [metadata]) as Client);
+    made.set(metadata, client);
+    return client;
+  };
   Client.find = async (clientId) => {
     if (typeof clientId !== 'string') return undefined;
     try {
-      const ctx = Provider.ctx as Context | undefined;
+      const { ctx } = Provider;
       // Every endpoint that takes parameters looks first who asks.
       refuseNul(ctx);
       const metadata = await clients.find(clientId);
       if (ctx !== undefined && isToProveItself(ctx)) {
         await faces.requireClientTries(ctx.req, metadata && clientId);
       }
-      if (metadata === undefined) return undefined;
-      const known = made.get(metadata);
-      if (known !== undefined) return known;
-      const client = await make(clientId);
-      if (client !== undefined) made.set(metadata, client);
-      return client;
+      return metadata && clientOf(metadata);
     } catch (error) {
       throw oauthFailure(error);
     }
-  };
-}
-
-interface Context {
-  readonly req: IncomingMessage;
-  readonly querystring: string;
-  readonly query: Readonly<Record<string, unknown>>;
-  readonly oidc: {
-    readonly body?: Readonly<Record<string, unknown>>;
-    readonly route?: string;
-    readonly client?: Client;
   };
 }
 
@@ -62,12 +49,12 @@ const PROOF_ROUTES: ReadonlySet<string> = new Set([
 ]);
 
 /** Whether the look-up is that of the application that asks, which is about to prove who it is. */
-function isToProveItself({ oidc }: Context): boolean {
-  return PROOF_ROUTES.has(oidc.route ?? '') && oidc.client === undefined;
+function isToProveItself({ oidc }: KoaContextWithOIDC): boolean {
+  return PROOF_ROUTES.has(oidc.route) && oidc.client === undefined;
 }
 
 /** PostgreSQL stores no U+0000, and no parameter has a use for it. @throws errors.InvalidRequest */
-function refuseNul(context: Context | undefined): void {
+function refuseNul(context: KoaContextWithOIDC | undefined): void {
   if (context === undefined) return;
   const { querystring, oidc } = context;
   // The library reads a query when it is asked for it, and programs send none.

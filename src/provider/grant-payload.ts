@@ -2,11 +2,19 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { LiveGrant } from './grant-store.ts';
 
+/** A grant as the library has it, or as it is made without the library. */
+interface Grant {
+  readonly jti: string;
+  readonly accountId?: string | undefined;
+  readonly clientId?: string | undefined;
+  /** Scopes and claims of the person. */
+  readonly openid?: object | undefined;
+  /** Scopes of resource servers, by indicator. */
+  readonly resources?: object | undefined;
+}
+
 /** A grant whose end is that of its session, in the database; what the library is told is far later. */
-export function grantPayload(
-  grant: Readonly<Record<string, unknown>>,
-  sessionExpiresAt: Date,
-): Record<string, unknown> {
+export function grantPayload(grant: Grant, sessionExpiresAt: Date): Record<string, unknown> {
   const { jti, accountId, clientId, openid, resources } = grant;
   const iat = Math.floor(Date.now() / 1000);
   return {

@@ -4,7 +4,6 @@
  * Every fault of the database is an answer that says to try again.
  */
 import Provider, { errors, type Adapter, type AdapterPayload } from 'oidc-provider';
-import type { IncomingMessage } from 'node:http';
 import { isPromise } from 'node:util/types';
 import type { Database } from '../database/database.ts';
 import {
@@ -17,7 +16,6 @@ import {
   type GrantTokenName,
 } from './grant-store.ts';
 import { useClientAssertion } from './client-assertion-store.ts';
-import type { ClientDirectory } from './client-directory.ts';
 import { deviceCodeRoom } from './device-code-room.ts';
 import type { GrantMemory, SeenGrantToken } from './grant-memory.ts';
 import { grantPayload } from './grant-payload.ts';
@@ -33,7 +31,6 @@ const MOST_CLOCK_QUESTIONS = 5;
 
 export interface AdapterParts {
   readonly database: Database;
-  readonly clients: ClientDirectory;
   readonly memory: GrantMemory;
   readonly tokens: TokenQuestions;
 }
@@ -50,10 +47,8 @@ type Room = {
 };
 
 function roomOf(model: string, parts: AdapterParts): Room {
-  const { database, clients } = parts;
+  const { database } = parts;
   switch (model) {
-    case 'Client':
-      return { find: (clientId) => clients.find(clientId) };
     case 'Session':
       return sessionAdapter();
     case 'Grant':
@@ -107,24 +102,8 @@ function refuse(error: unknown): never {
   throw oauthFailure(error);
 }
 
-interface Context {
-  readonly req: IncomingMessage;
-  readonly oidc: {
-    readonly route?: string;
-    readonly entities: {
-      readonly Grant?: { readonly jti: string; readonly clientId?: string } & Record<string, unknown>;
-    };
-  };
-}
-
-/** The request that is being answered; undefined for what the process does by itself. */
-function currentContext(): Context | undefined {
-  return Provider.ctx as Context | undefined;
-}
-
-function currentState(): RequestState {
-  return requestState(currentContext()?.req);
-}
+/** Of the request that is being answered; an empty one for what the process does by itself. */
+const currentState = (): RequestState => requestState(Provider.ctx?.req);
 
 const seconds = (date: Date) => Math.floor(date.getTime() / 1000);
 
@@ -175,7 +154,7 @@ function tokenAdapter(parts: AdapterParts, kind: GrantTokenKind): Room {
     },
     // Of the library's own at the token endpoint: a code or a refresh token came again.
     revokeByGrantId: (grantId) =>
-      endGrant(parts, grantId, currentContext()?.oidc.route === 'token' ? endReplayedGrant : revokeGrant),
+      endGrant(parts, grantId, Provider.ctx?.oidc.route === 'token' ? endReplayedGrant : revokeGrant),
   };
 }
 
@@ -215,7 +194,7 @@ function codeAdapter(parts: AdapterParts): Room {
   const { database } = parts;
   return {
     async upsert(id, payload, ttlSeconds = 0) {
-      const grant = currentContext()?.oidc.entities.Grant;
+      const grant = Provider.ctx?.oidc.entities.Grant;
       const { session } = currentState();
       if (grant === undefined || session === undefined)
         throw new Error('a code without a session or a grant');
@@ -252,7 +231,7 @@ function refreshTokenAdapter(parts: AdapterParts): Room {
   return {
     find(id) {
       // Whether it was used elsewhere is known where it is used.
-      const isToBeUsed = currentContext()?.oidc.route === 'token';
+      const isToBeUsed = Provider.ctx?.oidc.route === 'token';
       const held = isToBeUsed ? parts.memory.refreshToken(id) : undefined;
       return held === undefined ? lookForRefreshToken(parts, id) : remembered(held).payload;
     },
