@@ -59,8 +59,8 @@ const ASK = [
   `Content-Length: ${UNKNOWN_ADDRESS.length}`,
 ];
 
-/** So many at once do not wait for each other longer than they may. */
-const AT_ONCE = 100;
+/** As many as have a connection to the database each: nobody waits for others on a busy machine. */
+const AT_ONCE = 8;
 
 /** As many requests as there are addresses that they are forwarded for. */
 async function attempts(
