@@ -10,7 +10,6 @@ import { access, chmod, chown, mkdir, mkdtemp, open, readFile, rm, writeFile } f
 import type { NetConnectOpts } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { accountForNewCluster, runningAs, SYSTEM_FOLDER } from '../../src/database/embedded-account.ts';
@@ -190,16 +189,13 @@ async function makePrivate(folder: string, { uid, gid }: OwnServer['account']): 
 }
 
 /** Starts the program and waits until it answers. */
-async function launch(program: string, place: Place, settings: Settings): Promise<ChildProcess> {
-  const endsAtMs = performance.now() + 10_000;
-  for (;;) {
-    try {
-      return await launchOnce(program, place, settings);
-    } catch (error) {
-      if (!isMemoryHeld(error) || performance.now() > endsAtMs) throw error;
-      await setTimeout(100);
-    }
-  }
+function launch(program: string, place: Place, settings: Settings): Promise<ChildProcess> {
+  return until('the memory of the server before is free', 10_000, () =>
+    launchOnce(program, place, settings).catch((error: unknown) => {
+      if (!isMemoryHeld(error)) throw error;
+      return undefined;
+    }),
+  );
 }
 
 /** Those who served callers hold the memory of a server for a moment after it was killed. */

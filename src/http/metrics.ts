@@ -3,10 +3,9 @@
  * are our own words, routes' patterns, codes, kinds, and the ids of connections that were used within the last hour: their number is
  * bounded, and there is nothing personal in them, and no secret.
  */
-import type * as prometheus from 'prom-client';
 import type { Registry } from 'prom-client';
 import { outcomeOf, type Meters } from '../meters.ts';
-import { watchParts, type Watched } from './watched-metrics.ts';
+import { watchParts, type Prometheus, type Watched } from './watched-metrics.ts';
 
 export interface ReadableMetrics {
   readonly contentType: string;
@@ -38,8 +37,6 @@ interface WorkerCounts {
   /** How many have ended unasked. */
   readonly ends: number;
 }
-
-type Prometheus = typeof prometheus;
 
 /** From a question that memory answers to a provider that is waited for as long as may be. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5];

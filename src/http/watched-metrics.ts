@@ -16,7 +16,7 @@ export interface Watched {
   readonly feed: ChangeFeed;
 }
 
-type Prometheus = typeof prometheus;
+export type Prometheus = typeof prometheus;
 
 export function watchParts(library: Prometheus, registry: Registry, watched: Watched): void {
   watchConnections(library, registry, watched);

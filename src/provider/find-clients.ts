@@ -20,7 +20,9 @@ export function findClients(provider: Provider, parts: ClientParts): void {
 function holdClients({ Client }: Provider, { clients, faces }: ClientParts): void {
   const made = new WeakMap<AdapterPayload, Client>();
   const clientOf = (metadata: AdapterPayload): Client => {
-    const client = made.get(metadata) ?? (Reflect.construct(Client, [metadata]) as Client);
+    const known = made.get(metadata);
+    if (known !== undefined) return known;
+    const client = Reflect.construct(Client, [metadata]) as Client;
     made.set(metadata, client);
     return client;
   };

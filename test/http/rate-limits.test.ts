@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { addressBlock, addressSite } from '../../src/http/request-facts.ts';
 import { eventsAfter, expectRefusal, send } from '../attacks/refusal.ts';
 import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';
-import { exchange, type RawAnswer } from './raw.ts';
+import { exchangeAll, type RawAnswer } from './raw.ts';
 import { addCompany, FROM_OUR_PAGE, Visitor, type Company } from './visitor.ts';
 
 /** What src/http/rate-limits.ts allows one address block in a minute, and unknown addresses of all together. */
@@ -59,34 +59,16 @@ const ASK = [
   `Content-Length: ${UNKNOWN_ADDRESS.length}`,
 ];
 
-/** As many as have a connection to the database each: nobody waits for others on a busy machine. */
-const AT_ONCE = 8;
-
 /** As many requests as there are addresses that they are forwarded for. */
-async function attempts(
-  gateway: TestGateway,
-  addresses: readonly string[],
-  request: { readonly head?: readonly string[]; readonly body?: string } = {},
-): Promise<readonly RawAnswer[]> {
-  const answers: RawAnswer[] = [];
-  for (let first = 0; first < addresses.length; first += AT_ONCE) {
-    answers.push(...(await attemptsTogether(gateway, addresses.slice(first, first + AT_ONCE), request)));
-  }
-  return answers;
-}
-
-/** On one connection. */
-function attemptsTogether(
+const attempts = (
   gateway: TestGateway,
   addresses: readonly string[],
   { head = START, body = '' }: { readonly head?: readonly string[]; readonly body?: string } = {},
-): Promise<readonly RawAnswer[]> {
-  const requests = addresses.map((address, index) => {
-    const last = index === addresses.length - 1 ? ['Connection: close'] : [];
-    return `${[...head, `X-Forwarded-For: ${address}`, ...last].join('\r\n')}\r\n\r\n${body}`;
-  });
-  return exchange(gateway.port, requests.join(''));
-}
+): Promise<readonly RawAnswer[]> =>
+  exchangeAll(
+    gateway.port,
+    addresses.map((address) => ({ lines: [...head, `X-Forwarded-For: ${address}`], body })),
+  );
 
 const statuses = (answers: readonly RawAnswer[]) => [...new Set(answers.map(({ status }) => status))];
 

@@ -3,14 +3,12 @@ import { afterAll, beforeAll, expect, it } from '@jest/globals';
 import { addApplication } from '../../src/applications/register-application.ts';
 import { makeRound } from '../../src/housekeeping/keep-house.ts';
 import { applicationParts, CALLBACK, SECRET } from '../applications/stage.ts';
-import { exchange } from '../http/raw.ts';
+import { exchangeAll } from '../http/raw.ts';
 import { addCompany, FROM_OUR_PAGE, Visitor, type Company } from '../http/visitor.ts';
 import { startTestGateway, type TestGateway } from '../support/test-gateway.ts';
 
 /** Of each of four sorts. */
 const FAILURES = 500;
-/** As many as have a connection to the database each: nobody waits for others on a busy machine. */
-const AT_ONCE = 8;
 /** Each leaves an audit event, which a busy machine takes its time for. */
 const LONG_MS = 180_000;
 
@@ -52,22 +50,13 @@ async function tables(): Promise<readonly Table[]> {
 async function fail(
   request: (index: number) => { readonly head: readonly string[]; readonly body?: string },
 ) {
-  const statuses = new Set<number>();
-  for (let first = 0; first < FAILURES; first += AT_ONCE) {
-    const some = Array.from({ length: AT_ONCE }, (_, at) => {
-      const { head, body = '' } = request(first + at);
-      const all = [
-        ...head,
-        'Host: x',
-        'Accept: application/json',
-        `X-Forwarded-For: 10.0.${(first + at) >> 8}.${(first + at) & 255}`,
-        `Content-Length: ${body.length}`,
-        ...(at === AT_ONCE - 1 ? ['Connection: close'] : []),
-      ];
-      return `${all.join('\r\n')}\r\n\r\n${body}`;
-    });
-    for (const { status } of await exchange(gateway.port, some.join(''))) statuses.add(status);
-  }
+  const requests = Array.from({ length: FAILURES }, (_, index) => {
+    const { head, body = '' } = request(index);
+    const from = `X-Forwarded-For: 10.0.${index >> 8}.${index & 255}`;
+    const lines = [...head, 'Host: x', 'Accept: application/json', from, `Content-Length: ${body.length}`];
+    return { lines, body };
+  });
+  const statuses = new Set((await exchangeAll(gateway.port, requests)).map(({ status }) => status));
   return [...statuses].sort();
 }
 
